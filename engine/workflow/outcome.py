@@ -1,0 +1,50 @@
+"""How an attempt ended.
+
+Owns: the five outcomes. Must not: choose between them or carry them out.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.workflow.edges import Edge
+from engine.workflow.failure import Failure
+
+__all__ = ["Cancelled", "Dead", "Done", "Failure", "Outcome", "RetryAt", "Snoozed"]
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The stage returned; `result` is JSON, `edges` say what follows."""
+
+    result: bytes
+    edges: list[Edge]
+
+
+class RetryAt(msgspec.Struct, frozen=True):
+    """The attempt failed; another one is due in `delay_ms` of the server's clock."""
+
+    delay_ms: int
+    error: Failure
+
+
+class Dead(msgspec.Struct, frozen=True):
+    """The attempt failed and no other follows.
+
+    `reason` is a short stable word such as `attempts_exhausted` or `given_up`.
+    """
+
+    reason: str
+    error: Failure
+
+
+class Snoozed(msgspec.Struct, frozen=True):
+    """The stage asked to be run again in `delay_ms`; this does not count as a failure."""
+
+    delay_ms: int
+
+
+class Cancelled(msgspec.Struct, frozen=True):
+    """The run was cancelled while the attempt was under way."""
+
+
+Outcome = Done | RetryAt | Dead | Snoozed | Cancelled

@@ -1,0 +1,142 @@
+"""A pipeline: a named flow that can be started.
+
+Owns: `Pipeline`. Must not: start anything by itself; that goes to the current engine.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from engine import current
+from engine.clock import Duration, duration_ms
+from engine.errors import OptionInvalid
+from engine.workflow import registry
+from engine.workflow.compiler import compiled
+from engine.workflow.drawing import mermaid
+from engine.workflow.flow import as_flow
+from engine.workflow.idempotency import Idempotency
+from engine.workflow.names import definition_name
+from engine.workflow.payload import InputCodec
+from engine.workflow.plan import Plan
+from engine.workflow.registry import Origin
+from engine.workflow.run import Run
+from engine.workflow.start import PerInput, bulk_starts, one_start
+
+
+class Pipeline:
+    """A named composition of stages; a definition, not an execution.
+
+    Args:
+        name: unique in the process.
+        flow: a stage or a composition.
+        idempotency: how repeated starts are recognised.
+        retention: how long a finished run stays in the store; None leaves it to the settings.
+
+    Raises:
+        NameInvalid, DuplicateName, DefinitionInvalid, OptionInvalid, InvalidDuration.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        flow: object,
+        *,
+        idempotency: Idempotency | None = None,
+        retention: Duration | None = None,
+    ) -> None:
+        self.name = definition_name("pipeline", name)
+        self.flow = as_flow(flow)
+        if idempotency is not None and not isinstance(idempotency, Idempotency):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionInvalid("idempotency", idempotency, "an Idempotency(...)")
+        self.idempotency = idempotency
+        self.retention_ms = None if retention is None else duration_ms(retention, name="retention")
+        caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+        self.origin = Origin(caller.f_globals.get("__name__", ""), "", caller.f_code.co_filename)
+        registry.current().add_pipeline(self)
+        current.announce(self)
+
+    def plan(self) -> Plan:
+        """Return the compiled plan, checked on the first call.
+
+        Raises:
+            TypesDoNotFit: neighbours' types do not fit (where a forward reference hid it before).
+            TypesUnresolved: an annotation still names something that does not exist.
+        """
+        return self._plan
+
+    @cached_property
+    def _plan(self) -> Plan:
+        self.flow.check()
+        return compiled(self.name, self.flow)
+
+    @cached_property
+    def inputs(self) -> InputCodec:
+        """The codec of the pipeline's input."""
+        return self.flow.entry()
+
+    def draw(self) -> str:
+        """Return the plan as a Mermaid flowchart."""
+        return mermaid(self.plan())
+
+    def start(
+        self,
+        *args: Any,
+        tenant: str | None = None,
+        key: str | None = None,
+        delay: Duration | None = None,
+        priority: int | None = None,
+    ) -> Run:
+        """Start a run.
+
+        Args:
+            *args: the inputs of the first stage.
+            tenant: for whom; None is "default".
+            key: idempotency key; a repeated one gives the first run.
+            delay: how long to wait before the first attempt.
+            priority: of the first messages, 0 to 9, higher is sooner; None is the stages' own.
+
+        Raises:
+            PayloadInvalid, TenantInvalid, KeyInvalid, InvalidDuration, OptionInvalid: nothing sent.
+            StoreError: the store refused or did not answer.
+        """
+        start = one_start(self.inputs.encode(args), tenant, key, delay, priority)
+        return current.get().start(self, start.payload, **start.options())
+
+    async def astart(
+        self,
+        *args: Any,
+        tenant: str | None = None,
+        key: str | None = None,
+        delay: Duration | None = None,
+        priority: int | None = None,
+    ) -> Run:
+        """Start a run as `start` does, without blocking the event loop."""
+        start = one_start(self.inputs.encode(args), tenant, key, delay, priority)
+        return await current.get().astart(self, start.payload, **start.options())
+
+    def start_many(
+        self,
+        inputs: Sequence[Any],
+        *,
+        tenant: PerInput = None,
+        keys: PerInput = None,
+        delay: Duration | None = None,
+        priority: int | None = None,
+    ) -> list[Run]:
+        """Start one run per input, in bulk; the runs come in the order of the inputs.
+
+        Args:
+            inputs: one value per run; a sequence of values if the first stage takes several.
+            tenant: one for all, a list with one per input, or a function of the input.
+            keys: a list with one per input, or a function of the input.
+            delay: for all.
+            priority: for all.
+        """
+        starts = bulk_starts(self.inputs, inputs, tenant, keys, delay, priority)
+        return current.get().start_many(self, starts)
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.name}: {self.flow.label}>"
