@@ -1,0 +1,5 @@
+-- clock_shifted: stands in for `clock` in the test build alone; a test moves the hour hand.
+local function clock_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000) + (tonumber(redis.call('GET', KEYS[1] .. 'clock')) or 0)
+end

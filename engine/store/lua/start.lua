@@ -1,0 +1,80 @@
+-- start: begins runs of plans, each at most once a run id and once an idempotency key; all or none.
+-- KEYS    1 prefix of the shard
+-- ARGV    1.. one msgpack array a run: {run, pipeline, plan, tenant, keep_ms, delay_ms, edges, caller's key or false,
+--         idempotency type or false, digest, window_ms (0: the digest is an explicit key), ttl_ms, restart}
+-- RETURNS one verdict a run: 'started', or {run that holds the key, its state}
+-- ERRORS  PLAN_MISSING a plan is not stored: put it, then call again
+-- COST    O(edges) a run
+-- FLAGS   -
+-- include: clock
+-- include: record
+-- include: slices
+-- include: check
+-- include: arrivals
+-- include: tale
+-- include: edges
+
+local now = tostring(clock_ms()) -- text, as it is mostly written
+local verdicts = {}
+local claims = {}
+local indexed = {}
+
+-- The run that holds an idempotency key, looking into the window before this one too: a duplicate
+-- across the edge is one all the same, if it is younger than the window is long.
+local function holder_of(tenant, type, digest, window)
+  if window == 0 then
+    local name = key.idempotency(tenant, type, digest)
+    return (claims[name] and claims[name][1]) or redis.call('GET', name), name
+  end
+  local number = math.floor(now / window)
+  local name = key.idempotency(tenant, type, digest .. ':' .. string.format('%.0f', number))
+  local holder = (claims[name] and claims[name][1]) or redis.call('GET', name)
+  if holder then return holder, name end
+  local before = key.idempotency(tenant, type, digest .. ':' .. string.format('%.0f', number - 1))
+  holder = redis.call('GET', before)
+  if holder and redis.call('EXISTS', key.run(holder)) == 1 then
+    local begun = tonumber(redis.call('HGET', key.run(holder), 'started') or '0')
+    if now - begun < window then return holder, name end
+  end
+  return false, name
+end
+
+for i = 1, #ARGV do
+  local id, pipeline, plan, tenant, keep, delay, edges, caller, type, digest, window, ttl, restart =
+    unpack(cmsgpack.unpack(ARGV[i]), 1, 13)
+  if redis.call('EXISTS', key.plan(plan)) == 0 then return redis.error_reply('PLAN_MISSING ' .. plan) end
+  local holder, claim = false, nil
+  if type then holder, claim = holder_of(tenant, type, digest, window) end
+  local state = holder and ((hop.runs[holder] and 'running') or redis.call('HGET', key.run(holder), 'state'))
+  if holder and holder ~= id and restart and (state == 'failed' or state == 'cancelled') then holder = false end
+  if holder and holder ~= id then
+    verdicts[i] = { holder, state or 'completed' }
+  elseif redis.call('HEXISTS', key.run(id), 'state') == 1 or hop.runs[id] then
+    verdicts[i] = 'started'
+  else
+    local run = { id = id, name = key.run(id), tenant = tenant, keep = tonumber(keep), pipeline = pipeline, state = 'running',
+      fields = { 'state', 'running', 'pipeline', pipeline, 'plan', plan, 'tenant', tenant, 'started', now, 'keep', keep } }
+    hop.runs[id] = run
+    if caller then hop.note(run, 'key', caller) end
+    if claim then claims[claim] = { id, ttl } end
+    indexed[#indexed + 1] = now
+    indexed[#indexed + 1] = id
+    if delay > 0 then
+      local e = edges[1]
+      arrivals.send(now, id .. ':' .. e[2], 's', e[3], tenant, e[4], e[5], delay, e[6])
+    else
+      hop.follow(now, run, edges)
+    end
+    tell('run.started run=' .. id .. ' pipeline=' .. pipeline .. ' tenant=' .. tenant)
+    verdicts[i] = 'started'
+  end
+end
+check('ZCARD', key.runs())
+check('SCARD', key.queues())
+
+arrivals.land()
+hop.draw_edges(0)
+call_sliced('ZADD', key.runs(), indexed)
+for claim, holder in pairs(claims) do redis.call('SET', claim, holder[1], 'PX', math.max(holder[2], 1)) end
+publish()
+return verdicts

@@ -1,0 +1,195 @@
+"""Runs as the store knows them: state, result, stages, waiting for the end, cancelling, plans.
+
+The room reads and signals; starting and ending runs are scripts of `transit`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+from uuid import uuid4
+
+from engine.store.connection import Links
+
+# The longest a single BLPOP lasts: the state is read again after it.
+_LOOK_AGAIN_MS = 5_000
+
+
+class StageRecord(NamedTuple):
+    """One stage of a run that has ended at least one attempt."""
+
+    position: str
+    stage: str
+    state: str
+    attempt: int
+    ended_at_ms: int
+    wait_ms: int
+    run_ms: int
+
+
+class RunRecord(NamedTuple):
+    """A run as stored; times in ms of the server's clock."""
+
+    id: str
+    pipeline: str
+    plan: str
+    tenant: str
+    state: str
+    key: str | None
+    started_at_ms: int
+    ended_at_ms: int | None
+    stages: list[StageRecord]
+
+
+class Runs:
+    """The runs of one shard."""
+
+    def __init__(self, links: Links) -> None:
+        self.links = links
+        self._plans: set[str] = set()
+
+    def state(self, run: str) -> tuple[str | None, bytes | None]:
+        """The run's state and, once completed, its result; (None, None) for an unknown run."""
+        state, result = self.links.call("wait", [run, "", 0])
+        return (state.decode() if state else None), result
+
+    def states(self, runs: list[str]) -> list[str | None]:
+        """The states of many runs in one exchange; None for an unknown one."""
+        names = [self.links.keys.name("run", run=run) for run in runs]
+        return [
+            state.decode() if state else None
+            for state in self.links.commands([("HGET", name, "state") for name in names])
+        ]
+
+    def wait(self, run: str, timeout_ms: int) -> str | None:
+        """Waits for the end without polling; returns the state then, ended or not."""
+        deadline = time.monotonic() + timeout_ms / 1000
+        waiter = uuid4().hex
+        name = self.links.keys.name("waiter", waiter=waiter)
+        link = self.links.take()
+        try:
+            while True:
+                left_ms = int((deadline - time.monotonic()) * 1000)
+                state, _ = link.call(
+                    "wait", [run, waiter if left_ms > 0 else "", max(left_ms, 0) + 60_000]
+                )
+                if state != b"running" or left_ms <= 0:
+                    return state.decode() if state else None
+                link.pop([name], min(left_ms, _LOOK_AGAIN_MS))
+        finally:
+            self.links.give(link)
+
+    def cancel(self, run: str) -> str | None:
+        """Cancels a run; returns the state it had (`running`: cancelled now), None if unknown."""
+        state = self.links.call("cancel", [run])
+        return state.decode() if state else None
+
+    def read(self, run: str) -> RunRecord | None:
+        """One run with its stages; None if it is unknown or past its retention."""
+        return self.read_many([run])[0]
+
+    def read_many(self, runs: list[str]) -> list[RunRecord | None]:
+        """Several runs in one write; None for those that are gone."""
+        replies = self.links.commands(
+            [("HGETALL", self.links.keys.name("run", run=run)) for run in runs]
+        )
+        return [_record(run, _pairs(reply)) for run, reply in zip(runs, replies, strict=True)]
+
+    def newest(self, *, before_ms: int | None = None, at_most: int = 100) -> list[str]:
+        """Run ids, newest first."""
+        top = "+inf" if before_ms is None else f"({before_ms}"
+        found = self.links.command(
+            "ZRANGE",
+            self.links.keys.name("runs"),
+            top,
+            "-inf",
+            "BYSCORE",
+            "REV",
+            "LIMIT",
+            0,
+            at_most,
+        )
+        return [run.decode() for run in found]
+
+    def all(self, page: int = 500) -> Iterator[str]:
+        """Every run in the index, newest first, page by page."""
+        at = 0
+        while found := self.links.command(
+            "ZREVRANGE", self.links.keys.name("runs"), at, at + page - 1
+        ):
+            yield from (run.decode() for run in found)
+            at += len(found)
+
+    def progress(self, run: str, position: str, done: float, total: float | None) -> None:
+        """Notes how far a stage is; shown with the run."""
+        name = self.links.keys.name("run", run=run)
+        if self.links.command("EXISTS", name):
+            self.links.command(
+                "HSET", name, f"p:{position}", f"{done:g}/{'?' if total is None else f'{total:g}'}"
+            )
+
+    def output(self, run: str, position: str) -> bytes | None:
+        """The kept result of one stage of a run, as JSON."""
+        found: bytes | None = self.links.command(
+            "HGET", self.links.keys.name("run", run=run), f"r:{position}"
+        )
+        return found
+
+    def prune(
+        self, *, started_before_ms: int, cancelled_before_ms: int, at_most: int = 500
+    ) -> tuple[int, int]:
+        """Takes runs that are gone out of the index; returns (looked at, taken out)."""
+        looked = gone = 0
+        while True:
+            # What is still there is passed over by its rank: it must not hide what lies behind.
+            arguments = [started_before_ms, at_most, cancelled_before_ms, looked - gone]
+            seen, taken = self.links.call("prune", arguments)
+            looked, gone = looked + seen, gone + taken
+            if seen < at_most:
+                return looked, gone
+
+    def put_plan(self, plan: str, body: bytes) -> None:
+        """Stores a plan under its hash; once a process unless `forget_plan` was called."""
+        if plan not in self._plans:
+            self.links.command("SET", self.links.keys.name("plan", hash=plan), body)
+            self._plans.add(plan)
+
+    def forget_plan(self, plan: str) -> None:
+        """The server has lost a plan: the next `put_plan` stores it again."""
+        self._plans.discard(plan)
+
+    def plan(self, plan: str) -> bytes | None:
+        """A stored plan's JSON, or None."""
+        found: bytes | None = self.links.command("GET", self.links.keys.name("plan", hash=plan))
+        return found
+
+
+def _pairs(reply: object) -> dict[str, str]:
+    if isinstance(reply, dict):
+        return {key.decode(): value.decode() for key, value in reply.items()}
+    assert isinstance(reply, list)
+    return {reply[i].decode(): reply[i + 1].decode() for i in range(0, len(reply), 2)}
+
+
+def _record(run: str, fields: dict[str, str]) -> RunRecord | None:
+    if not fields:
+        return None
+    stages = [_stage(name[2:], value) for name, value in fields.items() if name.startswith("s:")]
+    ended = fields.get("ended")
+    return RunRecord(
+        run,
+        fields.get("pipeline", ""),
+        fields.get("plan", ""),
+        fields.get("tenant", ""),
+        fields.get("state", ""),
+        fields.get("key"),
+        int(fields.get("started", 0)),
+        int(ended) if ended else None,
+        sorted(stages, key=lambda stage: stage.ended_at_ms),
+    )
+
+
+def _stage(position: str, value: str) -> StageRecord:
+    attempt, ended, wait, took, state, stage = value.split(" ", 5)
+    return StageRecord(position, stage, state, int(attempt), int(ended), int(wait), int(took))

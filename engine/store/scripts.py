@@ -1,0 +1,94 @@
+"""The Lua scripts: one command a file, assembled from includes, the header as its contract.
+
+The room owns reading and assembling; it never talks to a server. `tests/architecture` holds every
+header against the wrapper in `commands.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from engine.store.keys import lua_source
+
+_INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
+_NEEDED = ("KEYS", "ARGV", "RETURNS", "ERRORS", "COST", "FLAGS")
+_ROOT = files("engine.store") / "lua"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One command as the server runs it.
+
+    Attributes:
+        name: File name without its ending.
+        source: Complete Lua, shebang first.
+        sha: SHA-1 that EVALSHA takes.
+        header: The parts of the header, by their names in capitals.
+    """
+
+    name: str
+    source: bytes
+    sha: bytes
+    header: dict[str, str]
+
+    @property
+    def flags(self) -> str:
+        """Flags of the shebang, such as `allow-oom`; empty for none."""
+        flags = self.header["FLAGS"]
+        return "" if flags == "-" else flags
+
+
+def header_of(text: str) -> dict[str, str]:
+    """The header's parts; a part may go on over several comment lines."""
+    parts: dict[str, str] = {}
+    last = ""
+    for line in text.splitlines():
+        if not line.startswith("--") or line.startswith("-- include:"):
+            break
+        words = line[3:].strip()
+        name = words.split(" ", 1)[0]
+        if name in _NEEDED:
+            last = name
+            parts[name] = words[len(name) :].strip()
+        elif last:
+            parts[last] += " " + words
+        else:
+            parts["SUMMARY"] = words
+    return parts
+
+
+def names() -> list[str]:
+    """Names of all scripts, sorted."""
+    return sorted(
+        entry.name.removesuffix(".lua") for entry in _ROOT.iterdir() if entry.name.endswith(".lua")
+    )
+
+
+@cache
+def load(name: str, *, shifted_clock: bool = False) -> Script:
+    """Assembles a script.
+
+    Args:
+        name: The file's name without `.lua`.
+        shifted_clock: Test build: the clock include is replaced by one that a test can move.
+    """
+    text = (_ROOT / f"{name}.lua").read_text()
+    header = header_of(text)
+
+    def include(match: re.Match[str]) -> str:
+        room = match.group(1)
+        if room == "clock" and shifted_clock:
+            room = "clock_shifted"
+        return (_ROOT / "include" / f"{room}.lua").read_text()
+
+    body = _INCLUDE.sub(include, text)
+    body = "\n".join(line for line in body.splitlines() if line and not line.startswith("--"))
+    flags = header["FLAGS"]
+    shebang = "#!lua" if flags == "-" else f"#!lua flags={flags}"
+    source = f"{shebang}\n{lua_source(body)}{body}\n".encode()
+    sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+    return Script(name, source, sha, header)

@@ -1,0 +1,110 @@
+"""Edges and stage messages on the wire: what a plan's transitions look like to the scripts.
+
+The room owns the body of a stage message and the tuples of `lua/include/edges.lua`. It never reads
+a payload: inputs and results travel as the raw JSON they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from engine.store.entries import text
+from engine.workflow.edges import Arrive, Edge, End, OpenEach, OpenJoin, Send
+
+Placing = Callable[[str, str, int | None], tuple[int, int]]
+"""(stage, queue, priority or None) -> (priority, forgiven deaths)."""
+
+
+class StageBody(msgspec.Struct, frozen=True, gc=False):
+    """The body of a stage message. `input` is absent when the store supplies it."""
+
+    plan: str
+    stage: str
+    trace: str | None = None
+    input: msgspec.Raw = msgspec.Raw()
+
+
+_decode = msgspec.json.Decoder(StageBody).decode
+
+
+def stage_body_of(raw: bytes) -> StageBody:
+    """Reads a body; raises msgspec.DecodeError or ValidationError if it is none."""
+    return _decode(raw)
+
+
+class Wire:
+    """Turns edges of one engine into the scripts' tuples.
+
+    Args:
+        placing: Gives priority and forgiven deaths of a stage's messages.
+    """
+
+    def __init__(self, placing: Placing) -> None:
+        self._place = placing
+        self._heads: dict[tuple[str, str], str] = {}
+
+    def body(self, plan: str, stage: str, trace: str | None, payload: bytes | None) -> msgspec.Raw:
+        """The body of a stage message; without a payload the store supplies the input."""
+        head = self._heads.get((plan, stage))
+        if head is None:
+            head = self._heads[plan, stage] = f'{{"plan":"{plan}","stage":"{stage}"'
+        if trace is not None:
+            head = f'{head},"trace":"{trace}"'
+        if payload is None:
+            return text(f"{head}}}".encode())
+        return text(b'%b,"input":%b}' % (head.encode(), payload))
+
+    def edges(self, plan: str, trace: str | None, edges: Iterable[Edge]) -> list[tuple[Any, ...]]:
+        """The tuples for all edges of one hop."""
+        return [self._edge(plan, trace, edge) for edge in edges]
+
+    def _edge(self, plan: str, trace: str | None, edge: Edge) -> tuple[Any, ...]:
+        if type(edge) is Send:
+            priority, allowed = self._place(edge.stage, edge.queue, edge.priority)
+            body = self.body(plan, edge.stage, trace, edge.input)
+            return ("send", edge.position, edge.queue, priority, str(allowed), body)
+        if type(edge) is End:
+            return ("end", text(edge.result))
+        if type(edge) is Arrive:
+            return ("arrive", edge.join, str(edge.member), text(edge.result))
+        if type(edge) is OpenJoin:
+            return ("open", edge.join, edge.members, *self._successor(plan, trace, edge))
+        assert type(edge) is OpenEach
+        first = edge.first
+        priority, allowed = self._place(first.stage, first.queue, first.priority)
+        body = self.body(plan, first.stage, trace, None)
+        items = [text(item) for item in edge.items]
+        join = (edge.join.join, *self._successor(plan, trace, edge.join))
+        return (
+            "each",
+            first.position,
+            items,
+            edge.window,
+            first.queue,
+            priority,
+            allowed,
+            body,
+            join,
+        )
+
+    def _successor(self, plan: str, trace: str | None, join: OpenJoin) -> tuple[Any, ...]:
+        priority, allowed = self._place(join.stage, join.queue, join.priority)
+        return (
+            join.position,
+            join.queue,
+            priority,
+            allowed,
+            self.body(plan, join.stage, trace, None),
+        )
+
+
+def input_of(kind: str, body: StageBody, inputs: list[bytes] | None) -> bytes | None:
+    """The raw input of an attempt; None if the store no longer has what the message refers to."""
+    if kind == "s":
+        return bytes(body.input)
+    if inputs is None or None in inputs:
+        return None
+    return b"[" + b",".join(inputs) + b"]" if kind == "j" else inputs[1]
