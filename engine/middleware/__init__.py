@@ -1,0 +1,5 @@
+"""Callboard's own middleware, one concern a file, and their order in one list."""
+
+from engine.middleware.order import ours
+
+__all__ = ["ours"]
