@@ -1,0 +1,1 @@
+"""The backbone's pipelines. Importing one declares it and its stages."""
