@@ -1,0 +1,1 @@
+"""Benchmarks against stock Dramatiq: `python -m benchmarks`."""
