@@ -88,7 +88,6 @@ def test_a_jump_of_the_servers_clock_steals_nothing(
     fleet.stop(victim)
 
 
-@pytest.mark.chaos
 def test_the_dead_are_found_although_the_servers_clock_went_back(
     make_fleet: Callable[..., Fleet], calm_server: ThrowawayServer
 ) -> None:

@@ -36,8 +36,8 @@ local reaped = redis.call('HMGET', key.reap(), 'at', 'grace')
 local last, grace = tonumber(reaped[1] or '0'), tonumber(reaped[2] or '0')
 if now - last > gap or now < last then grace = now end
 
--- The clock went back: a beat of the future would keep a dead consumer alive until then.
-local ahead = now < last and redis.call('ZRANGE', key.consumers(), '(' .. now, '+inf', 'BYSCORE', 'LIMIT', 0, 1000) or {}
+-- After the clock went back, a beat of the future would keep a dead consumer alive until then.
+local ahead = redis.call('ZRANGE', key.consumers(), '(' .. now, '+inf', 'BYSCORE', 'LIMIT', 0, 1000)
 
 local dead, buried = {}, {} -- dead: {name, from and to in `returned`, whether that is all}
 if now - grace > silence or grace == 0 then

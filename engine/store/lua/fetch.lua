@@ -21,7 +21,7 @@ local consumer, number, wanted, idle = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV
 local lease = key.lease(consumer)
 local me = redis.call('HMGET', key.consumer(consumer), 'fetch', 'token', 'pid')
 if not me[3] then return redis.error_reply('GONE ' .. consumer) end
-check('HLEN', lease)
+local holding = redis.call('HLEN', lease)
 check('HLEN', key.messages())
 check('HLEN', key.leased())
 check('ZCARD', key.delayed())
@@ -355,12 +355,14 @@ if redis.call('ZCARD', key.cancelled()) > 0 then
   for i = 1, #taken do of[i] = run_of(taken[i]) end
   cancelled = read_sliced('ZMSCORE', key.cancelled(), of)
 end
+-- Whoever put a message into its line a second time: a process never gets what it has.
+local had = holding > 0 and read_sliced('HMGET', lease, taken) or {}
 local leases, dropped, spared = {}, {}, {} -- spared: queue -> tenants that were charged for what was dropped
 for i = 1, #taken do
   local id, record, tenant, queue = taken[i], records[i], owners[i], queue_of[i]
   arrivals.count(queue, 'waiting', -1)
-  if not record or (cancelled and cancelled[i]) then
-    dropped[#dropped + 1] = id
+  if had[i] or not record or (cancelled and cancelled[i]) then
+    if not had[i] then dropped[#dropped + 1] = id end
     taken_of[tenant] = taken_of[tenant] - 1
     spared[queue] = spared[queue] or {}
     spared[queue][tenant] = true

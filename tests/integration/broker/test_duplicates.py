@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 from tests.chaos import workload
@@ -27,15 +29,30 @@ def push_again(fleet: Fleet, message: str) -> None:
 
 def test_a_message_pushed_again_while_it_runs_commits_once(fleet: Fleet) -> None:
     """Two processes run it at once: one transition, one end."""
-    fleet.start()
-    fleet.start()
+    first = fleet.start()
     run = workload.slow.send(1.0)
     fleet.history.accepted([run])
     eventually(lambda: fleet.ledger.of("slow"))
-    push_again(fleet, f"{run.id}:0")
-    eventually(lambda: len([e for e in fleet.ledger.of("slow") if e.item == "ended"]) == 2, 10)
+    fleet.start()
+    os.killpg(first.pid, signal.SIGSTOP)  # so that the other takes it
+    try:
+        push_again(fleet, f"{run.id}:0")
+        eventually(lambda: len([e for e in fleet.ledger.of("slow") if e.item == "begun"]) == 2)
+    finally:
+        os.killpg(first.pid, signal.SIGCONT)
+    eventually(lambda: len([e for e in fleet.ledger.of("slow") if e.item == "ended"]) == 2)
     fleet.history.wait_ended(5)
     fleet.history.check(gentle=False)
+
+
+def test_a_message_pushed_again_to_the_process_that_runs_it_runs_once(inside: Fleet) -> None:
+    run = workload.slow.send(1.0)
+    inside.history.accepted([run])
+    eventually(lambda: inside.ledger.of("slow"))
+    push_again(inside, f"{run.id}:0")
+    inside.history.wait_ended(5)
+    inside.history.check(gentle=True)
+    assert [e.item for e in inside.ledger.of("slow")] == ["begun", "ended"]
 
 
 def test_a_message_pushed_again_while_it_waits_runs_once(fleet: Fleet) -> None:

@@ -113,6 +113,18 @@ def test_a_clock_that_steps_back_keeps_no_dead_consumer_alive(stand: Stand, livi
     assert stand.count() == (1, 0, 0, 0)
 
 
+def test_a_clock_that_steps_back_before_the_first_beat_keeps_no_dead_consumer_alive(
+    stand: Stand,
+) -> None:
+    stand.send()
+    die_holding(stand, "dead")
+    living = stand.hand("living")
+    stand.advance(-3_600_000)
+    pass_time(stand, 13, living)
+    assert [c.consumer for c in stand.store.queues.consumers()] == ["living"]
+    assert stand.count() == (1, 0, 0, 0)
+
+
 def test_one_call_returns_at_most_two_hundred_leases(stand: Stand, living: Hand) -> None:
     sent = stand.send(250) + stand.send(250)
     dead = stand.hand("dead")

@@ -104,6 +104,23 @@ def test_the_same_number_repeats_a_suspect_as_one_that_runs_alone(stand: Stand) 
     assert (again.suspects_wait, again.deliveries) == (True, batch.deliveries)
 
 
+def test_a_message_in_its_line_twice_is_not_leased_twice_by_one_consumer(
+    stand: Stand, hand: Hand
+) -> None:
+    stand.store.queues.limit("t", _limits(max_concurrent=5))
+    [message] = stand.send()
+    assert hand.ids() == [message]
+    stand.client.zadd(stand.key("waiting", queue="q", tenant="t"), {message: 1})
+    stand.client.zadd(stand.key("ring", queue="q"), {"t": 0})
+    stand.client.hincrby(stand.key("queue", queue="q"), "waiting", 1)
+    assert hand.ids() == []
+    assert stand.count() == (0, 0, 1, 0)
+    assert stand.client.hget(stand.key("leased"), "t") == b"1"
+    assert hand.end(message) == "committed"
+    assert stand.count() == (0, 0, 0, 0)
+    audit(stand)
+
+
 def test_a_consumer_that_nobody_knows_is_refused(stand: Stand) -> None:
     import pytest
 
