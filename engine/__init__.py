@@ -10,13 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from engine import current, errors
+from engine.workflow.choose import choose
 from engine.workflow.context import Context
-from engine.workflow.flow import choose, each
+from engine.workflow.each import Page, each
+from engine.workflow.gather import first, gather
 from engine.workflow.idempotency import Idempotency
 from engine.workflow.pipeline import Pipeline
+from engine.workflow.repeat import repeat
 from engine.workflow.retry import Retry
 from engine.workflow.run import Run, RunState, RunView
+from engine.workflow.settled import Settled
 from engine.workflow.stage import Stage, stage
+from engine.workflow.wait import sleep, wait_for
 
 if TYPE_CHECKING:
     from engine.bootstrap import Engine, build
@@ -34,6 +39,7 @@ __all__ = [
     "Context",
     "Engine",
     "Idempotency",
+    "Page",
     "Pipeline",
     "RedisBroker",
     "Retry",
@@ -41,12 +47,18 @@ __all__ = [
     "RunState",
     "RunView",
     "Settings",
+    "Settled",
     "Stage",
     "build",
     "choose",
     "each",
     "errors",
+    "first",
+    "gather",
+    "repeat",
+    "sleep",
     "stage",
+    "wait_for",
 ]
 
 

@@ -1,107 +1,64 @@
 """From a flow to a plan.
 
-Owns: numbering nodes and placing relays. Must not: check types (flows do) or know what happens at a
-node (transitions do).
+Owns: numbering nodes, placing relays and catches. Must not: check types (flows do) or know what
+happens at a node (transitions do).
 
 The flow is walked once in reading order. What the last nodes of a part lead to is not known until
-the next part is built, so nodes are drafts with open ends first. A relay goes in wherever a join or
-an each needs a message and the flow has no stage there.
+the next part is built, so nodes are drafts with open ends first. A relay goes in wherever the store
+itself sends what follows and the flow has no stage there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import cast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, cast
 
-from engine.workflow.flow import Chain, Choose, Each, Flow, Parallel
-from engine.workflow.plan import (
-    ChooseNode,
-    EachNode,
-    EndNode,
-    ForkNode,
-    JoinNode,
-    Node,
-    Plan,
-    RelayNode,
-    StageNode,
+from engine.workflow.choose import Choose
+from engine.workflow.drafts import (
+    BackDraft,
+    ChildDraft,
+    ChooseDraft,
+    Draft,
+    EachDraft,
+    EndDraft,
+    ForkDraft,
+    Home,
+    JoinDraft,
+    Net,
+    PagesDraft,
+    RelayDraft,
+    RepeatDraft,
+    StageDraft,
+    WaitDraft,
 )
+from engine.workflow.each import Each
+from engine.workflow.flow import Chain, Flow, Parallel
+from engine.workflow.gather import First
+from engine.workflow.names import DEFAULT_QUEUE
+from engine.workflow.plan import Plan, UndoBy
+from engine.workflow.repeat import Repeat
 from engine.workflow.stage import Stage
+from engine.workflow.undo import Undoable
+from engine.workflow.wait import Sleep, WaitFor
+
+D = TypeVar("D", bound=Draft)
+
+
+class _Planned(Protocol):
+    """A pipeline, which imports this file."""
+
+    def plan(self) -> Plan: ...
 
 
 def compiled(name: str, flow: Flow) -> Plan:
     """Return the plan of a flow."""
-    compiler = _Compiler(_first_stage(flow))
+    compiler = _Compiler(_home(flow))
     built = compiler.build(flow)
     ends = compiler.settled(built.ends)
-    compiler.connect(ends, compiler.draft(_End()))
+    compiler.connect(ends, compiler.draft(EndDraft()))
     return Plan(name, tuple(draft.node() for draft in compiler.drafts))
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A node whose successor may still be open."""
-
-    number: int = -1
-    next: int = -1
-    member: int | None = None
-
-    def node(self) -> Node:
-        raise NotImplementedError
-
-
-@dataclass(slots=True)
-class _End(_Draft):
-    def node(self) -> Node:
-        return EndNode()
-
-
-@dataclass(slots=True)
-class _Message(_Draft):
-    stage: str | None = None
-    queue: str = ""
-    priority: int | None = None
-
-    def node(self) -> Node:
-        if self.stage is None:
-            return RelayNode(self.queue, self.next, self.priority, self.member)
-        return StageNode(self.stage, self.queue, self.next, self.priority, self.member)
-
-
-@dataclass(slots=True)
-class _Fork(_Draft):
-    branches: list[int] = field(default_factory=list[int])
-    join: int = -1
-
-    def node(self) -> Node:
-        return ForkNode(tuple(self.branches), self.join)
-
-
-@dataclass(slots=True)
-class _Join(_Draft):
-    members: int | None = None
-
-    def node(self) -> Node:
-        return JoinNode(self.next, self.members)
-
-
-@dataclass(slots=True)
-class _Each(_Draft):
-    body: int = -1
-    join: int = -1
-    window: int = 1
-
-    def node(self) -> Node:
-        return EachNode(self.body, self.join, self.window)
-
-
-@dataclass(slots=True)
-class _Choose(_Draft):
-    decider: str = ""
-    cases: dict[str, int] = field(default_factory=dict[str, int])
-    otherwise: int | None = None
-
-    def node(self) -> Node:
-        return ChooseNode(self.decider, self.cases, self.otherwise)
 
 
 @dataclass(slots=True)
@@ -109,18 +66,22 @@ class _Built:
     """A part of the graph: where it begins and the drafts whose successor is open."""
 
     entry: int
-    ends: list[_Draft]
+    ends: list[Draft]
 
 
 class _Compiler:
-    def __init__(self, first: Stage[..., object]) -> None:
-        self.drafts: list[_Draft] = []
-        self._nearest = first
+    def __init__(self, home: Home) -> None:
+        self.drafts: list[Draft] = []
+        self._home = home
+        self._net: Net | None = None
+        self._depth = 0
 
-    def build(self, flow: Flow) -> _Built:
+    def build(self, flow: Flow) -> _Built:  # noqa: C901, PLR0911 - one per kind of flow
         match flow:
             case Stage():
-                return self._stage(cast("Stage[..., object]", flow))
+                return self._stage(cast("Stage[..., object]", flow), None)
+            case Undoable():
+                return self._undoable(flow)
             case Chain():
                 return self._chain(flow)
             case Parallel():
@@ -129,35 +90,57 @@ class _Compiler:
                 return self._each(flow)
             case Choose():
                 return self._choose(flow)
+            case Sleep():
+                return self._sleep(flow)
+            case WaitFor():
+                return self._wait(flow)
+            case Repeat():
+                return self._repeat(flow)
+            case Flow(kind="pipeline"):
+                return self._child(flow)
             case _:
                 raise AssertionError(f"no rule for {flow!r}")
 
-    def draft(self, draft: _Draft) -> _Draft:
+    def draft(self, draft: D) -> D:
         draft.number = len(self.drafts)
+        draft.net = self._net
         self.drafts.append(draft)
         return draft
 
-    def connect(self, ends: list[_Draft], target: _Draft | int, member: int | None = None) -> None:
+    def connect(self, ends: list[Draft], target: Draft | int, member: int | None = None) -> None:
         for end in ends:
             end.next = target if isinstance(target, int) else target.number
             end.member = member
 
-    def settled(self, ends: list[_Draft]) -> list[_Draft]:
-        """Return the ends with a relay after every join: a join must lead to a message."""
-        return [self._relay_after(end) if isinstance(end, _Join) else end for end in ends]
+    def settled(self, ends: list[Draft]) -> list[Draft]:
+        """Return the ends with a relay behind each that must lead to a message."""
+        return [self._relay_after(end) if end.leads_to_message else end for end in ends]
 
-    def _relay_after(self, join: _Join) -> _Draft:
-        relay = self._relay(self._nearest)
-        join.next = relay.number
+    @contextmanager
+    def _inside(self, net: Net | None, levels: int = 0) -> Iterator[None]:
+        """Nodes drafted within the block stand in this net, so many indices deeper."""
+        before = self._net
+        self._net, self._depth = net or before, self._depth + levels
+        yield
+        self._net, self._depth = before, self._depth - levels
+
+    def _relay_after(self, end: Draft) -> Draft:
+        relay = self._relay()
+        end.next = relay.number
         return relay
 
-    def _relay(self, near: Stage[..., object]) -> _Draft:
-        return self.draft(_Message(queue=near.queue, priority=near.priority))
+    def _relay(self) -> RelayDraft:
+        return self.draft(RelayDraft(queue=self._home.queue, priority=self._home.priority))
 
-    def _stage(self, stage: Stage[..., object]) -> _Built:
-        self._nearest = stage
-        draft = self.draft(_Message(stage=stage.name, queue=stage.queue, priority=stage.priority))
-        return _Built(draft.number, [draft])
+    def _stage(self, stage: Stage[..., object], undo: UndoBy | None) -> _Built:
+        self._home = Home(stage.queue, stage.priority)
+        draft = StageDraft(stage=stage.name, queue=stage.queue, priority=stage.priority, undo=undo)
+        return _Built(self.draft(draft).number, [draft])
+
+    def _undoable(self, flow: Undoable) -> _Built:
+        by = cast("Stage[..., object]", flow.by)
+        undo = UndoBy(by.name, by.queue, by.priority)
+        return self._stage(cast("Stage[..., object]", flow.stage), undo)
 
     def _chain(self, flow: Chain) -> _Built:
         whole = self.build(flow.parts[0])
@@ -169,39 +152,63 @@ class _Compiler:
         return whole
 
     def _parallel(self, flow: Parallel) -> _Built:
-        fork = _Fork()
-        self.draft(fork)
-        ends: list[list[_Draft]] = []
-        for branch in flow.branches:
-            built = self.build(branch)
-            fork.branches.append(built.entry)
-            ends.append(self.settled(built.ends))
-        join = _Join(members=len(ends))
+        fork = self.draft(ForkDraft())
+        join = JoinDraft(
+            members=len(flow.branches),
+            fork=fork.number,
+            need=flow.need,
+            bare=isinstance(flow, First),
+            settles=flow.settles,
+        )
+        ends: list[list[Draft]] = []
+        for member, branch in enumerate(flow.branches):
+            catches = flow.need or flow.settles
+            with self._inside(Net(join, self._depth, member) if catches else None):
+                built = self.build(branch)
+                fork.branches.append(built.entry)
+                ends.append(self.settled(built.ends))
         self.draft(join)
+        join.home = self._home
         fork.join = join.number
         for member, branch_ends in enumerate(ends):
             self.connect(branch_ends, join, member)
         return _Built(fork.number, [join])
 
     def _each(self, flow: Each) -> _Built:
-        each = _Each(window=flow.window)
-        self.draft(each)
-        relay = None if _begins_with_stage(flow.body) else self._relay(_first_stage(flow.body))
-        built = self.build(flow.body)
-        if relay is not None:
-            self.connect([relay], built.entry)
-        ends = self.settled(built.ends)
-        join = _Join()
+        each = self.draft(EachDraft(window=flow.window))
+        if flow.pages is not None:
+            reader = cast("Stage[..., object]", flow.pages)
+            pages = self.draft(
+                PagesDraft(
+                    stage=reader.name,
+                    queue=reader.queue,
+                    priority=reader.priority,
+                    each=each.number,
+                )
+            )
+            each.pages = pages.number
+        join = JoinDraft(settles=flow.collect)
+        with self._inside(Net(join, self._depth, None) if flow.collect else None, 1):
+            each.body, ends = self._led_by_message(flow.body)
         self.draft(join)
         self.connect(ends, join)
-        each.body = built.entry if relay is None else relay.number
         each.join = join.number
         return _Built(each.number, [join])
 
+    def _led_by_message(self, flow: Flow, *, relayed: bool = False) -> tuple[int, list[Draft]]:
+        """Build a flow that begins with a stage or relay; give its entry and settled ends."""
+        if not relayed and _begins_with_stage(flow):
+            built = self.build(flow)
+            return built.entry, self.settled(built.ends)
+        self._home = _home(flow)
+        relay = self._relay()
+        built = self.build(flow)
+        self.connect([relay], built.entry)
+        return relay.number, self.settled(built.ends)
+
     def _choose(self, flow: Choose) -> _Built:
-        choose = _Choose(decider=flow.decider.name)
-        self.draft(choose)
-        ends: list[_Draft] = []
+        choose = self.draft(ChooseDraft(decider=flow.decider.name))
+        ends: list[Draft] = []
         for case, branch in flow.cases.items():
             built = self.build(branch)
             choose.cases[case] = built.entry
@@ -212,14 +219,68 @@ class _Compiler:
             ends += built.ends
         return _Built(choose.number, ends)
 
+    def _sleep(self, flow: Sleep) -> _Built:
+        relay = self._relay()
+        relay.delay_ms = flow.delay_ms
+        relay.until = flow.until.name if flow.until else None
+        return _Built(relay.number, [relay])
+
+    def _wait(self, flow: WaitFor) -> _Built:
+        wait = self.draft(
+            WaitDraft(
+                name=flow.name,
+                queue=self._home.queue,
+                priority=self._home.priority,
+                timeout_ms=flow.timeout_ms,
+            )
+        )
+        ends: list[Draft] = [wait]
+        if flow.otherwise is not None:
+            built = self.build(flow.otherwise)
+            wait.otherwise = built.entry
+            ends += built.ends
+        return _Built(wait.number, ends)
+
+    def _repeat(self, flow: Repeat) -> _Built:
+        repeat = self.draft(
+            RepeatDraft(until=flow.until.name, limit=flow.limit, every_ms=flow.every_ms)
+        )
+        with self._inside(None, 1):
+            repeat.body, ends = self._led_by_message(flow.body, relayed=flow.every_ms > 0)
+            back = self.draft(
+                BackDraft(
+                    repeat=repeat.number, queue=self._home.queue, priority=self._home.priority
+                )
+            )
+        self.connect(ends, back)
+        return _Built(repeat.number, [back])
+
+    def _child(self, flow: Flow) -> _Built:
+        plan = cast("_Planned", flow).plan()
+        home = _home(flow)
+        draft = ChildDraft(
+            pipeline=plan.name, plan=plan.hash, queue=home.queue, priority=home.priority
+        )
+        return _Built(self.draft(draft).number, [draft])
+
 
 def _begins_with_stage(flow: Flow) -> bool:
     while isinstance(flow, Chain):
         flow = flow.parts[0]
-    return isinstance(flow, Stage)
+    return isinstance(flow, Stage | Undoable)
 
 
-def _first_stage(flow: Flow) -> Stage[..., object]:
-    while flow.inner():
-        flow = flow.inner()[0]
-    return cast("Stage[..., object]", flow)
+def _home(flow: Flow) -> Home:
+    """Return the place of the first stage in reading order, else the default queue."""
+    found = _first_stage(flow)
+    return Home(found.queue, found.priority) if found else Home(DEFAULT_QUEUE, None)
+
+
+def _first_stage(flow: Flow) -> Stage[..., object] | None:
+    if isinstance(flow, Stage):
+        return cast("Stage[..., object]", flow)
+    for part in flow.inner():
+        found = _first_stage(part)
+        if found is not None:
+            return found
+    return None

@@ -1,6 +1,7 @@
-"""The function that picks a case of a choose.
+"""A function that decides: the case of a choose, the end of a repeat, the end of a sleep.
 
-Owns: `Decider`, from a JSON value to the name of a case. Must not: know the cases or act on them.
+Owns: `Decider`, from a JSON value to the word for what was decided: the name of a case, "True" or
+"False", a moment in ISO 8601. Must not: know the cases or act on them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from engine.workflow.registry import origin_of
 from engine.workflow.signature import Signature, read_signature
 
 Case = Callable[..., str]
+Pure = Callable[..., Any]
 
 
 class Decider:
@@ -24,7 +26,7 @@ class Decider:
     Its parameters are read like a stage's: one takes the value itself, several take an array.
     """
 
-    def __init__(self, fn: Case) -> None:
+    def __init__(self, fn: Pure) -> None:
         self.name = definition_name("decider", getattr(fn, "__name__", None))
         self.origin = origin_of(fn)
         self._fn = fn
@@ -32,7 +34,7 @@ class Decider:
         self._inputs: InputCodec | None = None
 
     def decide(self, value: bytes) -> str:
-        """Return the case named for a JSON value.
+        """Return the word for what is decided on a JSON value.
 
         Raises:
             PayloadInvalid: the value does not have the type the function declares.

@@ -6,15 +6,20 @@ Owns: `mermaid`. Must not: know flows or runs; the plan is enough.
 from __future__ import annotations
 
 from engine.workflow.plan import (
+    BackNode,
+    ChildNode,
     ChooseNode,
     EachNode,
     EndNode,
     ForkNode,
     JoinNode,
     Node,
+    PagesNode,
     Plan,
     RelayNode,
+    RepeatNode,
     StageNode,
+    WaitNode,
 )
 
 
@@ -29,10 +34,20 @@ def mermaid(plan: Plan) -> str:
     return "\n".join(["flowchart LR", *shapes, *arrows]) + "\n"
 
 
-def _shape(node: Node) -> str:  # noqa: PLR0911 - one per kind of node
+def _shape(node: Node) -> str:  # noqa: C901, PLR0911 - one per kind of node
     match node:
         case StageNode():
             return f"[{_quoted(node.stage)}]"
+        case PagesNode():
+            return f"[{_quoted(node.stage)}]"
+        case WaitNode():
+            return f"[/{_quoted(f'wait for {node.name}')}/]"
+        case ChildNode():
+            return f"[[{_quoted(node.pipeline)}]]"
+        case RepeatNode():
+            return f"{{{{{_quoted(f'repeat until {node.until}')}}}}}"
+        case BackNode():
+            return "(( ))"
         case RelayNode():
             return "(( ))"
         case ForkNode():
@@ -47,14 +62,24 @@ def _shape(node: Node) -> str:  # noqa: PLR0911 - one per kind of node
             return '(["end"])'
 
 
-def _arrows(node: Node) -> list[tuple[str, int]]:
+def _arrows(node: Node) -> list[tuple[str, int]]:  # noqa: PLR0911 - one per kind of node
     match node:
-        case StageNode() | RelayNode() | JoinNode():
+        case StageNode() | RelayNode() | JoinNode() | ChildNode():
             return [("", node.next)]
+        case WaitNode():
+            timeout = [] if node.otherwise is None else [("timeout", node.otherwise)]
+            return [("", node.next), *timeout]
+        case RepeatNode():
+            return [("", node.body)]
+        case BackNode():
+            return [("again", node.repeat), ("", node.next)]
+        case PagesNode():
+            return [("", node.each)]
         case ForkNode():
             return [("", branch) for branch in node.branches]
         case EachNode():
-            return [("item", node.body)]
+            pages = [] if node.pages is None else [("pages", node.pages)]
+            return [*pages, ("item", node.body)]
         case ChooseNode():
             cases = list(node.cases.items())
             return cases if node.otherwise is None else [*cases, ("otherwise", node.otherwise)]

@@ -16,6 +16,11 @@ DEFAULT_TENANT = "default"
 DEFAULT_QUEUE = "default"
 RELAY_STAGE = "~relay"
 """The built-in stage that hands its input on; `~` cannot begin a user's name."""
+TIMER_STAGE = "~timer"
+"""The built-in stage that ends a wait whose time is over."""
+FAIL_STAGE = "~fail"
+"""The built-in stage that dies for something that is no stage: a join, a child run, a loop."""
+BUILT_IN_STAGES = (RELAY_STAGE, TIMER_STAGE, FAIL_STAGE)
 
 MAX_PRIORITY = 9
 MAX_SHARD = 0xFFF

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from engine import current
 from engine.clock import Duration, duration_ms
@@ -16,7 +16,7 @@ from engine.errors import OptionInvalid
 from engine.workflow import registry
 from engine.workflow.compiler import compiled
 from engine.workflow.drawing import mermaid
-from engine.workflow.flow import as_flow
+from engine.workflow.flow import Flow, Want, as_flow
 from engine.workflow.idempotency import Idempotency
 from engine.workflow.names import definition_name
 from engine.workflow.payload import InputCodec
@@ -26,8 +26,11 @@ from engine.workflow.run import Run
 from engine.workflow.start import PerInput, bulk_starts, one_start
 
 
-class Pipeline:
+class Pipeline(Flow):
     """A named composition of stages; a definition, not an execution.
+
+    In another pipeline it is a child run: with an id and a history of its own, cancelled with its
+    parent, whose next stage receives its result.
 
     Args:
         name: unique in the process.
@@ -38,6 +41,8 @@ class Pipeline:
     Raises:
         NameInvalid, DuplicateName, DefinitionInvalid, OptionInvalid, InvalidDuration.
     """
+
+    kind: ClassVar[str] = "pipeline"
 
     def __init__(
         self,
@@ -76,6 +81,25 @@ class Pipeline:
     def inputs(self) -> InputCodec:
         """The codec of the pipeline's input."""
         return self.flow.entry()
+
+    # -- as a part of another pipeline
+
+    @property
+    def label(self) -> str:
+        """Its name."""
+        return self.name
+
+    def wants(self) -> list[Want]:
+        """Return what its flow takes."""
+        return self.flow.wants()
+
+    def gives(self) -> Any:
+        """Return what its flow gives."""
+        return self.flow.gives()
+
+    def inner(self) -> tuple[Flow, ...]:
+        """Return its flow."""
+        return (self.flow,)
 
     def draw(self) -> str:
         """Return the plan as a Mermaid flowchart."""

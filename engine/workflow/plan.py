@@ -19,6 +19,26 @@ import msgspec
 from engine.workflow.names import RELAY_STAGE
 
 
+class Catch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a death is an arrival: the innermost join around a node that goes on without it.
+
+    `depth` is how many indices the join's position has; `member` is None in an each, where the
+    index behind them is the member.
+    """
+
+    join: int
+    depth: int
+    member: int | None = None
+
+
+class UndoBy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The stage that takes back what a node has done."""
+
+    stage: str
+    queue: str
+    priority: int | None = None
+
+
 class StageNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="stage"):
     """A stage to run; the plan carries all a message needs."""
 
@@ -27,15 +47,23 @@ class StageNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind
     next: int
     priority: int | None = None
     member: int | None = None
+    undo: UndoBy | None = None
+    catch: Catch | None = None
 
 
 class RelayNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="relay"):
-    """The built-in stage that hands on its input, where a join or an each needs a message."""
+    """The built-in stage that hands on its input: a pause, or where a join needs a message.
+
+    `until` names the function that knows when the pause ends.
+    """
 
     queue: str
     next: int
     priority: int | None = None
     member: int | None = None
+    delay_ms: int = 0
+    until: str | None = None
+    catch: Catch | None = None
 
     @property
     def stage(self) -> str:
@@ -51,18 +79,95 @@ class ForkNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind"
 
 
 class JoinNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="join"):
-    """Branches meet; `next` is always a stage or relay. `members` is None for an each."""
+    """Branches meet; `next` is always a stage or relay. `members` is None for an each.
+
+    Attributes:
+        fork: where the branches began; None for an each.
+        need: how many must succeed; 0 is all of them.
+        bare: the one result that counts goes on by itself.
+        settles: members arrive as `Settled`, dead ones too.
+        queue, priority: of the message that fails for the join.
+    """
 
     next: int
     members: int | None = None
+    fork: int | None = None
+    need: int = 0
+    bare: bool = False
+    settles: bool = False
+    queue: str = ""
+    priority: int | None = None
+    catch: Catch | None = None
 
 
 class EachNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="each"):
-    """A list is spread over `body` (a stage or relay), at most `window` items at a time."""
+    """A list is spread over `body` (a stage or relay), at most `window` items at a time.
+
+    `pages` is the node that reads the items where they do not come as a list.
+    """
 
     body: int
     join: int
     window: int
+    pages: int | None = None
+
+
+class PagesNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="pages"):
+    """A stage that reads one page of an each's items; page i at index i."""
+
+    stage: str
+    queue: str
+    each: int
+    priority: int | None = None
+    catch: Catch | None = None
+
+
+class WaitNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="wait"):
+    """The run stands still until a signal comes; `next` is always a stage or relay.
+
+    After `timeout_ms` it goes on at `otherwise`, or fails without one.
+    """
+
+    name: str
+    next: int
+    queue: str
+    priority: int | None = None
+    timeout_ms: int | None = None
+    otherwise: int | None = None
+    catch: Catch | None = None
+
+
+class ChildNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="child"):
+    """A run of another pipeline; `next`, always a stage or relay, receives its result."""
+
+    pipeline: str
+    plan: str
+    next: int
+    queue: str
+    priority: int | None = None
+    catch: Catch | None = None
+
+
+class RepeatNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="repeat"):
+    """A loop begins: rounds of `body`, at most `limit`, `every_ms` apart.
+
+    With a pause between the rounds, `body` is a relay.
+    """
+
+    body: int
+    until: str
+    limit: int
+    every_ms: int = 0
+
+
+class BackNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="back"):
+    """A round ends: another one from node `repeat`, or on to `next`."""
+
+    repeat: int
+    next: int
+    queue: str
+    priority: int | None = None
+    catch: Catch | None = None
 
 
 class ChooseNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="choose"):
@@ -78,7 +183,21 @@ class EndNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind",
 
 
 MessageNode = StageNode | RelayNode
-Node = StageNode | RelayNode | ForkNode | JoinNode | EachNode | ChooseNode | EndNode
+Node = (
+    StageNode
+    | RelayNode
+    | ForkNode
+    | JoinNode
+    | EachNode
+    | PagesNode
+    | ChooseNode
+    | WaitNode
+    | ChildNode
+    | RepeatNode
+    | BackNode
+    | EndNode
+)
+CatchingNode = StageNode | RelayNode | JoinNode | PagesNode | WaitNode | ChildNode | BackNode
 
 
 class ToStage(NamedTuple):
@@ -156,13 +275,15 @@ class Plan:
         }
 
     def _route(self, node: MessageNode) -> Route | None:
+        if isinstance(node, StageNode) and node.undo is not None:
+            return None
         match self.nodes[node.next]:
             case (
                 StageNode(stage=stage, queue=queue, priority=priority)
-                | RelayNode(stage=stage, queue=queue, priority=priority)
+                | RelayNode(stage=stage, queue=queue, priority=priority, delay_ms=0, until=None)
             ):
                 return ToStage(str(node.next), stage, queue, priority)
-            case JoinNode(members=int()):
+            case JoinNode(members=int(), settles=False):
                 return ToJoin(str(node.next), node.member or 0)
             case EndNode():
                 return ToEnd()
@@ -170,9 +291,19 @@ class Plan:
                 return None
 
     def stages(self) -> tuple[str, ...]:
-        """Return the names of all stages in reading order, each once, relays left out."""
-        names = (node.stage for node in self.nodes if isinstance(node, StageNode))
-        return tuple(dict.fromkeys(names))
+        """Return the names of all stages in reading order, each once, built-in ones left out."""
+        names: dict[str, None] = {}
+        for node in self.nodes:
+            if isinstance(node, StageNode | PagesNode):
+                names[node.stage] = None
+            if isinstance(node, StageNode) and node.undo is not None:
+                names[node.undo.stage] = None
+        return tuple(names)
+
+    def children(self) -> tuple[str, ...]:
+        """Return the hashes of the plans that its child runs follow, each once."""
+        hashes = (node.plan for node in self.nodes if isinstance(node, ChildNode))
+        return tuple(dict.fromkeys(hashes))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Plan) and self._json == other._json

@@ -28,6 +28,7 @@ from engine.workflow.retry import Retry
 from engine.workflow.run import Run
 from engine.workflow.signature import Signature, read_signature
 from engine.workflow.start import PerInput, bulk_starts, one_start
+from engine.workflow.undo import Undoable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -148,6 +149,18 @@ class Stage(Flow, Generic[P, R]):
     def plan(self) -> Plan:
         """Return the plan of the stage alone: [stage, end]."""
         return self._plan
+
+    def undo(self, other: object) -> Flow:
+        """Name the stage that takes back what this one did, should the run fail later.
+
+        Completed stages are undone in reverse order; each undo receives the result of the stage it
+        undoes and has retries of its own.
+
+        Raises:
+            DefinitionInvalid: `other` is no stage.
+            TypesDoNotFit: it does not take what this stage gives.
+        """
+        return Undoable(self, other)
 
     def _resolve(self) -> Signature:
         if self._signature is None:

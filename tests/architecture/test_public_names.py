@@ -12,6 +12,7 @@ PUBLIC = [
     "Context",
     "Engine",
     "Idempotency",
+    "Page",
     "Pipeline",
     "RedisBroker",
     "Retry",
@@ -19,12 +20,18 @@ PUBLIC = [
     "RunState",
     "RunView",
     "Settings",
+    "Settled",
     "Stage",
     "build",
     "choose",
     "each",
     "errors",
+    "first",
+    "gather",
+    "repeat",
+    "sleep",
     "stage",
+    "wait_for",
 ]
 
 

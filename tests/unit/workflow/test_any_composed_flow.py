@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from engine import choose, each, stage
 from engine.workflow import registry
+from engine.workflow.choose import Choose
 from engine.workflow.compiler import compiled
 from engine.workflow.decider import Decider
-from engine.workflow.flow import Chain, Choose, Each, Flow, Parallel
+from engine.workflow.each import Each
+from engine.workflow.flow import Chain, Flow, Parallel
 from engine.workflow.plan import EachNode, JoinNode, MessageNode, Plan
 from engine.workflow.registry import Registry
 from engine.workflow.stage import Stage

@@ -146,7 +146,7 @@ def test_names_and_flows_are_checked(pipeline: Pipeline, definitions: Registry) 
     with pytest.raises(NameInvalid):
         Pipeline("no spaces", pipeline.flow)
     with pytest.raises(DefinitionInvalid):
-        Pipeline("p", pipeline)
+        Pipeline("p", len)
     again = Pipeline("sums", pipeline.flow)
     assert definitions.pipeline("sums") is again
     code = compile("Pipeline('sums', flow)", "elsewhere.py", "exec")
