@@ -190,6 +190,51 @@ SHAPES: dict[str, KeyShape] = {
         "commit",
         "names of the run's join and each keys",
     ),
+    "wait": KeyShape(
+        "run:{run}:wait:{position}",
+        "hash",
+        "until it is answered",
+        "commit",
+        "what follows a signal or a child run that the run waits for",
+    ),
+    "waits": KeyShape(
+        "run:{run}:waits:{name}",
+        "list",
+        "while waits are open",
+        "commit",
+        "positions that wait for a signal of this name, oldest first",
+    ),
+    "signals": KeyShape(
+        "run:{run}:signals:{name}",
+        "list",
+        "until they are waited for",
+        "signal",
+        "values of signals that came before their wait",
+    ),
+    "children": KeyShape(
+        "run:{run}:children", "set", "while they run", "commit", "ids of live child runs"
+    ),
+    "undo": KeyShape(
+        "run:{run}:undo",
+        "list",
+        "until undone",
+        "commit",
+        "what would undo each completed stage, in order of completion",
+    ),
+    "paused": KeyShape(
+        "run:{run}:paused",
+        "set",
+        "until the run is resumed",
+        "fetch",
+        "message ids set aside while the run is paused",
+    ),
+    "held": KeyShape(
+        "held",
+        "hash",
+        "while runs are held",
+        "pause_run",
+        "run to its marks: paused, and scopes of its plan that are closed",
+    ),
     "waiters": KeyShape(
         "run:{run}:waiters", "set", "until the run ends", "runs", "who waits for the end of the run"
     ),

@@ -14,7 +14,9 @@
 -- include: tale
 -- include: graves
 -- include: leases
+-- include: marks
 -- include: edges
+-- include: branches
 -- include: returns
 
 local RETURNED_AT_MOST = 200
@@ -66,8 +68,9 @@ if #dead > 0 then
       tell('stage.died run=' .. run.id .. ' position=' .. position_of(b.id) .. ' queue=' .. b.queue .. ' tenant=' .. b.tenant .. ' attempt=' .. b.attempt .. ' reason=stalled')
       if run.state then run.letters = (run.letters or 0) + 1 end
       if run.state == 'running' then
-        run.state = 'failed'
-        hop.end_run(now, run, 'failed')
+        hop.fail(now, run)
+      elseif b.kind == 'u' and run.state == 'undoing' then
+        hop.next_undo(now, run)
       end
     end
   end
@@ -91,7 +94,7 @@ if #dead > 0 then
   for i = 1, #buried do gone[i] = buried[i].id end
   call_sliced('HDEL', key.messages(), gone)
   arrivals.land()
-  hop.draw_edges(dead_keep)
+  hop.draw_edges(now, dead_keep)
   graves.dig(now)
   leases.settle_freed()
   publish()

@@ -1,6 +1,6 @@
 -- cancel: ends a run; what of it has not begun is dropped when it would be fetched.
 -- KEYS    1 prefix of the shard
--- ARGV    1 run
+-- ARGV    1 run, 2 1 to undo what it has done, else 0
 -- RETURNS the state that the run had: 'running' means that it is cancelled now; false for an unknown run
 -- ERRORS  -
 -- COST    O(open joins)
@@ -11,17 +11,22 @@
 -- include: check
 -- include: arrivals
 -- include: tale
+-- include: marks
 -- include: edges
+-- include: branches
 
 local now = clock_ms()
 local run = hop.run_seen(ARGV[1])
 if run.state ~= 'running' then return run.state end
 check('ZCARD', key.cancelled())
 check('SCARD', key.open(run.id))
-run.state = 'cancelled'
-hop.end_run(now, run, 'cancelled')
+check('ZCARD', key.delayed())
+check('HLEN', key.messages())
+check('SCARD', key.queues())
+if ARGV[2] ~= '1' or not hop.undo(now, run, 'cancelled') then hop.end_run(now, run, 'cancelled') end
 
 redis.call('ZADD', key.cancelled(), now, run.id)
-hop.draw_edges(0)
+arrivals.land()
+hop.draw_edges(now, 0)
 publish()
 return 'running'

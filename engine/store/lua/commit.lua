@@ -2,8 +2,8 @@
 -- KEYS    1 prefix of the shard
 -- ARGV    1 consumer, 2 number of this commit, 3 kept ms of failed runs, 4 grace ms of unknown stages,
 --         5.. one msgpack array a delivery: {id, token, kind, queue, tenant, verb, attempt, wait_ms, run_ms, delay_ms,
---         reason, story, edges, outbox, stage, result or false}; verbs: done retry dead snooze release unknown
---         drop; token, attempt, wait_ms and run_ms are text, which spares the script their formatting
+--         reason, story, edges, outbox, stage, result or false}; verbs: done caught retry dead snooze release
+--         unknown drop; token, attempt, wait_ms and run_ms are text, which spares the script their formatting
 -- RETURNS one verdict a delivery: committed, stale, or refused:<code>
 -- ERRORS  -
 -- COST    O(edges) a delivery
@@ -16,7 +16,9 @@
 -- include: tale
 -- include: graves
 -- include: leases
+-- include: marks
 -- include: edges
+-- include: branches
 
 local now = tostring(clock_ms()) -- text, as it is mostly written
 local consumer, number = ARGV[1], ARGV[2]
@@ -77,30 +79,52 @@ local function die(id, kind, queue, tenant, attempt, reason, story, stage)
   end
   tell('stage.died run=' .. run.id .. ' position=' .. position_of(id) .. ' stage=' .. stage .. ' queue=' .. queue .. ' tenant=' .. tenant .. ' attempt=' .. attempt .. ' reason=' .. reason)
   if run.state == 'running' then
-    run.state = 'failed'
-    hop.end_run(now, run, 'failed')
+    hop.fail(now, run)
+  elseif kind == 'u' and run.state == 'undoing' then
+    hop.next_undo(now, run)
   end
 end
 
-local function done(id, kind, queue, tenant, attempt, wait, took, edges, stage, result)
+-- What a run that is being undone, or has been, still takes in.
+local function done_too_late(run, kind, edges)
+  hop.follow_undos(now, run, edges)
+  if kind == 'u' and run.state == 'undoing' then hop.next_undo(now, run) end
+end
+
+local function done(id, kind, verb, tenant, attempt, wait, took, edges, stage, result, queue)
   gone[#gone + 1] = id
   if attempt ~= '1' then forget[#forget + 1] = key.errors(id) end
   if kind == 'd' then return 'committed' end
   local ends = edges[1] and edges[1][1] == 'end'
   local run = hop.run_seen(run_of(id), tenant, ends)
-  if run.state ~= 'running' and run.state ~= 'failed' then return 'refused:run_' .. (run.state or 'gone') end
+  if run.state ~= 'running' and run.state ~= 'failed' and run.state ~= 'undoing' then
+    return 'refused:run_' .. (run.state or 'gone')
+  end
   local position = position_of(id)
   if not string.find(position, '.', 1, true) then
-    hop.note_stage(run, position, attempt .. ' ' .. now .. ' ' .. wait .. ' ' .. took .. ' done ' .. stage, result)
+    local how = verb == 'caught' and ' caught ' or kind == 'u' and ' undone ' or ' done '
+    hop.note_stage(run, position, attempt .. ' ' .. now .. ' ' .. wait .. ' ' .. took .. how .. stage, verb == 'done' and result)
   end
-  tell('stage.completed run=' .. run.id .. ' position=' .. position .. ' stage=' .. stage .. ' queue=' .. queue .. ' tenant=' .. tenant .. ' attempt=' .. attempt .. ' wait_ms=' .. wait .. ' run_ms=' .. took)
+  tell((verb == 'caught' and 'stage.caught run=' or 'stage.completed run=') .. run.id .. ' position=' .. position .. ' stage=' .. stage .. ' queue=' .. queue .. ' tenant=' .. tenant .. ' attempt=' .. attempt .. ' wait_ms=' .. wait .. ' run_ms=' .. took)
   if kind == 'j' then
     local join = key.join(run.id, join_of(record_now(id) or '') or '')
     forget[#forget + 1] = join
     hop.closed(run, join)
   end
-  hop.follow(now, run, edges)
+  if run.state == 'running' or (run.state == 'failed' and not redis.call('HGET', run.name, 'undone')) then
+    hop.follow(now, run, edges)
+  else
+    done_too_late(run, kind, edges)
+  end
   return 'committed'
+end
+
+-- A timer comes too late when its wait has been answered; else it closes the wait.
+local function too_late(id, tenant)
+  local run = hop.run_seen(run_of(id), tenant)
+  local name = redis.call('HGET', key.wait(run.id, position_of(id)), 'name')
+  if name then hop.close_wait(run, position_of(id), name) end
+  return not name
 end
 
 local function outbox(entry)
@@ -115,8 +139,18 @@ local function settle(entry)
   ended[#ended + 1] = id
   leases.free(queue, tenant)
   if any_unknown and verb ~= 'unknown' and verb ~= 'release' then known[#known + 1] = id end
+  if kind ~= 'd' and marks.any and marks.closed(marks.of(run_of(id)), position_of(id)) then
+    gone[#gone + 1] = id
+    return 'refused:scope_closed'
+  end
+  if kind == 't' and (verb == 'done' or verb == 'caught' or verb == 'dead') and too_late(id, tenant) then
+    gone[#gone + 1] = id
+    return 'refused:answered'
+  end
   outbox(entry)
-  if verb == 'done' then return done(id, kind, queue, tenant, attempt, wait, took, edges, stage, result) end
+  if verb == 'done' or verb == 'caught' then
+    return done(id, kind, verb, tenant, attempt, wait, took, edges, stage, result, queue)
+  end
   if verb == 'drop' then
     gone[#gone + 1] = id
     return 'committed'
@@ -168,7 +202,7 @@ call_sliced('HDEL', key.lease(consumer), ended)
 call_sliced('HDEL', key.messages(), gone)
 if #forget > 0 then redis.call('UNLINK', unpack(forget)) end
 arrivals.land()
-hop.draw_edges(dead_keep)
+hop.draw_edges(now, dead_keep)
 graves.dig(now)
 leases.settle_freed()
 for i = 1, #failures do

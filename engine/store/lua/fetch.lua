@@ -13,9 +13,11 @@
 -- include: check
 -- include: arrivals
 -- include: graves
+-- include: marks
 
 local HEADER = '^%l %d+ %S+ %d+ %d+ %d+ %S+ %S+\n'
 local PROMOTED_AT_MOST = 200
+local UNTIL_RESUMED = '9000000000000000' -- in no life of ours
 local now = clock_ms()
 local consumer, number, wanted, idle = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 local lease = key.lease(consumer)
@@ -357,12 +359,30 @@ if redis.call('ZCARD', key.cancelled()) > 0 then
 end
 -- Whoever put a message into its line a second time: a process never gets what it has.
 local had = holding > 0 and read_sliced('HMGET', lease, taken) or {}
+local held = redis.call('HLEN', key.held()) > 0 and {}
+if held then
+  local of = {}
+  for i = 1, #taken do of[i] = run_of(taken[i]) end
+  held = read_sliced('HMGET', key.held(), of)
+end
+-- A run that undoes what it did is swept of everything else.
+local function is_dropped(i, id, record)
+  if string.sub(record, 1, 1) == 'u' then return false end
+  return (cancelled and cancelled[i]) or (held and held[i] and marks.closed(held[i], position_of(id)))
+end
+local aside = {} -- ids of paused runs
 local leases, dropped, spared = {}, {}, {} -- spared: queue -> tenants that were charged for what was dropped
 for i = 1, #taken do
   local id, record, tenant, queue = taken[i], records[i], owners[i], queue_of[i]
   arrivals.count(queue, 'waiting', -1)
-  if had[i] or not record or (cancelled and cancelled[i]) then
-    if not had[i] then dropped[#dropped + 1] = id end
+  local is_aside = held and held[i] and marks.paused(held[i]) and record and not had[i]
+  if had[i] or not record or is_aside or is_dropped(i, id, record) then
+    if is_aside then
+      aside[#aside + 1] = id
+      arrivals.count(queue, 'delayed', 1)
+    elseif not had[i] then
+      dropped[#dropped + 1] = id
+    end
     taken_of[tenant] = taken_of[tenant] - 1
     spared[queue] = spared[queue] or {}
     spared[queue][tenant] = true
@@ -379,6 +399,13 @@ end
 leave_lines()
 call_sliced('HSET', lease, leases)
 call_sliced('HDEL', key.messages(), dropped)
+for i = 1, #aside do
+  local run = run_of(aside[i])
+  redis.call('ZADD', key.delayed(), UNTIL_RESUMED, aside[i])
+  redis.pcall('SADD', key.paused(run), aside[i])
+  redis.pcall('SADD', key.open(run), key.paused(run))
+  redis.pcall('HSET', key.run(run), 'branched', 1)
+end
 for tenant, number_taken in pairs(taken_of) do
   if any_limits and number_taken > 0 then redis.call('HINCRBY', key.leased(), tenant, number_taken) end
   local limits = limits_seen[tenant]

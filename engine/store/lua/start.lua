@@ -12,7 +12,9 @@
 -- include: check
 -- include: arrivals
 -- include: tale
+-- include: marks
 -- include: edges
+-- include: branches
 
 local now = tostring(clock_ms()) -- text, as it is mostly written
 local verdicts = {}
@@ -73,7 +75,7 @@ check('ZCARD', key.runs())
 check('SCARD', key.queues())
 
 arrivals.land()
-hop.draw_edges(0)
+hop.draw_edges(now, 0)
 call_sliced('ZADD', key.runs(), indexed)
 for claim, holder in pairs(claims) do redis.call('SET', claim, holder[1], 'PX', math.max(holder[2], 1)) end
 publish()

@@ -1,20 +1,22 @@
 -- edges: what a finished attempt, or the start of a run, leads to. Gathered here, written by `draw_edges`.
 -- needs: record, slices, check, arrivals, tale
---   {'send', position, queue, priority, allowed, body}
---   {'open', join, members, position, queue, priority, allowed, body}
---   {'each', each, first, items, window, queue, priority, allowed, body, join}
---   {'arrive', join, member, result}
+--   {'send', position, queue, priority, allowed, body [, delay ms, due ms]}
+--   {'open', join, members, position, queue, priority, allowed, body [, policy]}, policy: see `joins`
+--   {'each', each, items, window, queue, priority, allowed, body, join [, send of the next page]}
+--   {'arrive', join, member, result [, failed]}
 --   {'end', result}
+--   and what `branches` adds
 local hop = {}
 hop.joins = {}  -- key of a join -> {fields to write, arrived, members, ...}
 hop.eaches = {} -- key of an each -> {fields to write, next, ...}
 hop.runs = {}   -- run id -> what is known and changed of it
 
 function hop.rest_of(run)
-  local seen = redis.call('HMGET', run.name, 'state', 'tenant', 'keep', 'waited', 'pipeline', 'branched')
+  local seen = redis.call('HMGET', run.name, 'state', 'tenant', 'keep', 'waited', 'pipeline', 'branched', 'parent', 'children')
   run.state = run.state or seen[1]
   run.tenant, run.keep, run.waited = seen[2] or run.tenant, tonumber(seen[3] or '0'), seen[4]
   run.pipeline, run.branched = seen[5] or '', run.branched or seen[6]
+  run.parent, run.children = seen[7], run.children or seen[8]
 end
 
 -- A run as the script sees it; its state is read once, the rest only where it ends.
@@ -61,10 +63,15 @@ function hop.join_seen(run, position)
   local join = hop.joins[name]
   if not join then
     check('SCARD', key.open(run.id))
-    local seen = redis.call('HMGET', name, 'members', 'position', 'queue', 'priority', 'allowed', 'body', 'each', 'arrived')
+    local seen = redis.call('HMGET', name, 'members', 'position', 'queue', 'priority', 'allowed', 'body', 'each', 'arrived', 'policy')
     join = { name = name, at = position, members = tonumber(seen[1] or '0'), position = seen[2], queue = seen[3],
       priority = tonumber(seen[4] or '0'), allowed = tonumber(seen[5] or '0'), body = seen[6], each = seen[7],
       arrived = tonumber(seen[8] or '0'), known = seen[1] and true, fields = {}, members_now = {} }
+    if seen[9] then
+      join.policy = cmsgpack.unpack(seen[9])
+      local ended = redis.call('HMGET', name, 'failed', 'fired')
+      join.failed, join.fired = tonumber(ended[1] or '0'), ended[2] and true
+    end
     hop.joins[name] = join
   end
   return join
@@ -74,9 +81,10 @@ function hop.each_seen(run, position)
   local name = key.each(run.id, position)
   local each = hop.eaches[name]
   if not each then
-    local seen = redis.call('HMGET', name, 'items', 'next', 'queue', 'priority', 'allowed')
+    local seen = redis.call('HMGET', name, 'items', 'next', 'queue', 'priority', 'allowed', 'window', 'more')
     each = { name = name, at = position, items = tonumber(seen[1] or '0'), next = tonumber(seen[2] or '0'), queue = seen[3],
-      priority = tonumber(seen[4] or '0'), allowed = tonumber(seen[5] or '0'), fields = {}, done = {} }
+      priority = tonumber(seen[4] or '0'), allowed = tonumber(seen[5] or '0'), window = tonumber(seen[6] or '1'),
+      more = seen[7] and cmsgpack.unpack(seen[7]), fields = {}, done = {} }
     hop.eaches[name] = each
   end
   return each
@@ -88,9 +96,24 @@ function hop.send_item(now, run, each)
   each.next = each.next + 1
 end
 
-function hop.arrive(now, run, position, member, result)
+-- Asks for the next page while the items at hand still fill the window.
+function hop.turn_page(now, run, each)
+  if each.more and each.items - each.next < each.window then
+    hop.send(now, run, each.more)
+    each.more = nil
+    each.done[#each.done + 1] = 'more'
+  end
+end
+
+function hop.go_on(now, run, join)
+  arrivals.send(now, run.id .. ':' .. join.position, 'j', join.queue, run.tenant, join.priority, join.allowed, 0,
+    join.at .. '\n' .. join.body)
+  if join.each then hop.closed(run, key.each(run.id, join.each)) end
+end
+
+function hop.arrive(now, run, position, member, result, failed)
   local join = hop.join_seen(run, position)
-  if not join.known or join.members_now[member] or redis.call('HEXISTS', join.name, member) == 1 then return end
+  if not join.known or join.fired or join.members_now[member] or redis.call('HEXISTS', join.name, member) == 1 then return end
   join.members_now[member] = true
   join.fields[#join.fields + 1] = member
   join.fields[#join.fields + 1] = result
@@ -99,15 +122,16 @@ function hop.arrive(now, run, position, member, result)
     local each = hop.each_seen(run, join.each)
     each.done[#each.done + 1] = member
     if each.next < each.items then hop.send_item(now, run, each) end
+    hop.turn_page(now, run, each)
   end
-  if join.arrived == join.members then
-    arrivals.send(now, run.id .. ':' .. join.position, 'j', join.queue, run.tenant, join.priority, join.allowed, 0,
-      join.at .. '\n' .. join.body)
-    if join.each then hop.closed(run, key.each(run.id, join.each)) end
+  if join.policy then
+    hop.weigh(now, run, join, result, failed)
+  elseif join.arrived == join.members then
+    hop.go_on(now, run, join)
   end
 end
 
-function hop.open_join(run, position, members, successor, queue, priority, allowed, body, each)
+function hop.open_join(run, position, members, successor, queue, priority, allowed, body, each, policy)
   local join = hop.join_seen(run, position)
   if join.known then return end
   join.known, join.members, join.position, join.queue = true, members, successor, queue
@@ -118,25 +142,44 @@ function hop.open_join(run, position, members, successor, queue, priority, allow
     join.fields[#join.fields + 1] = 'each'
     join.fields[#join.fields + 1] = each
   end
+  if policy then
+    join.policy, join.failed = policy, 0
+    join.fields[#join.fields + 1] = 'policy'
+    join.fields[#join.fields + 1] = cmsgpack.pack(policy)
+  end
   hop.opened(run, join.name)
 end
 
-function hop.open_each(now, run, position, items, window, queue, priority, allowed, body)
-  local each = hop.each_seen(run, position)
-  if each.queue then return end
-  each.items, each.queue, each.priority, each.allowed = #items, queue, priority, allowed
-  each.fields = { 'items', #items, 'queue', queue, 'priority', priority, 'allowed', allowed, 'body', body }
+function hop.add_items(each, items)
   for i = 1, #items do
-    each.fields[#each.fields + 1] = i - 1
+    each.fields[#each.fields + 1] = each.items + i - 1
     each.fields[#each.fields + 1] = items[i]
   end
+  each.items = each.items + #items
+end
+
+function hop.open_each(now, run, position, items, window, queue, priority, allowed, body, more)
+  local each = hop.each_seen(run, position)
+  if each.queue then return end
+  each.queue, each.priority, each.allowed, each.window = queue, priority, allowed, window
+  each.fields = { 'queue', queue, 'priority', priority, 'allowed', allowed, 'body', body, 'window', window }
+  hop.add_items(each, items)
   hop.opened(run, each.name)
   for _ = 1, math.min(window, #items) do hop.send_item(now, run, each) end
+  if more then hop.set_more(now, run, each, more) end
+end
+
+function hop.set_more(now, run, each, more)
+  each.more = more
+  each.fields[#each.fields + 1] = 'more'
+  each.fields[#each.fields + 1] = cmsgpack.pack(more)
+  hop.turn_page(now, run, each)
 end
 
 function hop.end_run(now, run, state, result)
   if not run.keep then hop.rest_of(run) end
-  run.ended = state
+  run.ended, run.state = state, state
+  if marks.any or run.parent or run.children then hop.part(now, run, result) end
   hop.note(run, 'state', state)
   hop.note(run, 'ended', now)
   if result then hop.note(run, 'result', result) end
@@ -145,22 +188,30 @@ function hop.end_run(now, run, state, result)
   tell('run.' .. state .. ' run=' .. run.id .. ' pipeline=' .. run.pipeline .. ' tenant=' .. (run.tenant or ''))
 end
 
+function hop.send(now, run, e)
+  local delay = 0
+  if e[7] then delay = e[8] > 0 and math.max(e[8] - now, 0) or e[7] end
+  arrivals.send(now, run.id .. ':' .. e[2], 's', e[3], run.tenant, e[4], e[5], delay, e[6])
+end
+
 function hop.follow(now, run, edges)
   for i = 1, #edges do
     local e = edges[i]
     local verb = e[1]
     if verb == 'send' then
-      arrivals.send(now, run.id .. ':' .. e[2], 's', e[3], run.tenant, e[4], e[5], 0, e[6])
+      hop.send(now, run, e)
     elseif verb == 'arrive' then
-      hop.arrive(now, run, e[2], e[3], e[4])
+      hop.arrive(now, run, e[2], e[3], e[4], e[5])
     elseif verb == 'open' then
-      hop.open_join(run, e[2], e[3], e[4], e[5], e[6], e[7], e[8])
+      hop.open_join(run, e[2], e[3], e[4], e[5], e[6], e[7], e[8], nil, e[9])
     elseif verb == 'each' then
-      hop.open_each(now, run, e[2], e[3], e[4], e[5], e[6], e[7], e[8])
+      hop.open_each(now, run, e[2], e[3], e[4], e[5], e[6], e[7], e[8], e[10])
       local j = e[9]
-      hop.open_join(run, j[1], #e[3], j[2], j[3], j[4], j[5], j[6], e[2])
+      hop.open_join(run, j[1], e[10] and -1 or #e[3], j[2], j[3], j[4], j[5], j[6], e[2])
     elseif verb == 'end' then
       hop.end_run(now, run, 'completed', e[2])
+    else
+      hop.branch(now, run, e)
     end
   end
 end
@@ -187,21 +238,23 @@ function hop.expire_run(run, keep)
   hop.wake_waiters(run)
 end
 
-function hop.draw_edges(dead_keep)
+function hop.draw_edges(now, dead_keep)
   for _, join in pairs(hop.joins) do
     if #join.fields > 0 then
       call_sliced('HSET', join.name, join.fields)
       redis.call('HSET', join.name, 'arrived', join.arrived)
+      if join.policy then redis.call('HSET', join.name, 'failed', join.failed) end
     end
   end
   for _, each in pairs(hop.eaches) do
     call_sliced('HSET', each.name, each.fields)
     call_sliced('HDEL', each.name, each.done)
-    redis.call('HSET', each.name, 'next', each.next)
+    redis.call('HSET', each.name, 'next', each.next, 'items', each.items)
   end
   for id, run in pairs(hop.runs) do
     if run.fields then call_sliced('HSET', run.name, run.fields) end
     if run.letters then redis.call('HINCRBY', run.name, 'letters', run.letters) end
+    if run.apart then hop.draw_apart(now, run) end
     if run.opened then redis.call('SADD', key.open(id), unpack(run.opened)) end
     if run.closed then
       redis.call('UNLINK', unpack(run.closed))
