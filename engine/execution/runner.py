@@ -9,7 +9,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 from dramatiq.asyncio import get_event_loop_thread
@@ -25,7 +24,6 @@ from engine.workflow.retry import Retry
 from engine.workflow.stage import Stage
 from engine.workflow.transitions import Decide, follow
 
-_NO_DEADLINE = nullcontext()
 ContextOf = Callable[[Attempt, int | None], Context]
 
 
@@ -90,9 +88,10 @@ class Runner:
             context = self._context_of(attempt, deadline)
         if stage.is_async:
             value = _run_async(stage, inputs, context)
+        elif timeout_ms:
+            value = self._deadlines.within(timeout_ms, stage.invoke, inputs, context)
         else:
-            with self._deadlines.within(timeout_ms) if timeout_ms else _NO_DEADLINE:
-                value = stage.invoke(inputs, context)
+            value = stage.invoke(inputs, context)
         result = stage.output.encode(value)
         if len(result) > self._payload_limit():
             raise PayloadTooLarge(
