@@ -43,9 +43,7 @@ class Deadlines:
         """How many blocks the watcher may still strike."""
         return len(self._watcher.armed) if self._watcher else 0
 
-    def within(
-        self, timeout_ms: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    def within(self, timeout_ms: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Gives what `work` returns.
 
         Raises:

@@ -97,7 +97,9 @@ def check_at_rest(deadlines: Deadlines) -> None:
 
 def test_work_that_ends_about_its_deadline_is_struck_once_or_never(deadlines: Deadlines) -> None:
     seen: Counter[str] = Counter()
-    threads = [threading.Thread(target=hammer, args=(deadlines, seen), daemon=True) for _ in range(4)]
+    threads = [
+        threading.Thread(target=hammer, args=(deadlines, seen), daemon=True) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
