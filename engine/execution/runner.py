@@ -9,23 +9,23 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 from dramatiq.asyncio import get_event_loop_thread
 
-from engine.errors import DeadlineExceeded, PayloadTooLarge
+from engine.errors import DeadlineExceeded, PayloadTooLarge, StoreError
 from engine.execution.deadline import Deadlines, Struck
 from engine.execution.judge import Judge
 from engine.execution.plans import Plans
 from engine.workflow.attempt import Attempt
 from engine.workflow.context import Context
-from engine.workflow.outcome import Done
+from engine.workflow.outcome import Done, Snoozed
+from engine.workflow.plan import Plan
 from engine.workflow.retry import Retry
 from engine.workflow.stage import Stage
 from engine.workflow.transitions import Decide, follow
 
-_NO_DEADLINE = nullcontext()
+_STORE_AWAY_MS = 1_000
 ContextOf = Callable[[Attempt, int | None], Context]
 
 
@@ -61,12 +61,13 @@ class Runner:
 
         Raises:
             BaseException: What the function raised; the attempt is settled by then.
+            StoreError: Its plan could not be read; the function did not run, the attempt is put
+                off and not counted.
         """
         try:
+            plan = self._plan_of(attempt)  # before the function: what it does is done only once
             result = self._perform(stage, attempt)
-            edges = follow(
-                self._plans.get(attempt.plan_hash), attempt.position, result, self._decide
-            )
+            edges = follow(plan, attempt.position, result, self._decide)
         except BaseException as error:
             if type(error) is Struck:
                 error = DeadlineExceeded(stage.name, stage.timeout_ms or 0)
@@ -75,11 +76,18 @@ class Runner:
         attempt.settle(Done(result, edges))
 
     def relay(self, attempt: Attempt) -> None:
-        """The built-in stage that hands its input on."""
-        plan = self._plans.get(attempt.plan_hash)
+        """The built-in stage that hands its input on; a StoreError as in `run`."""
+        plan = self._plan_of(attempt)
         attempt.settle(
             Done(attempt.payload, follow(plan, attempt.position, attempt.payload, self._decide))
         )
+
+    def _plan_of(self, attempt: Attempt) -> Plan:
+        try:
+            return self._plans.get(attempt.plan_hash)
+        except StoreError:
+            attempt.settle(Snoozed(_STORE_AWAY_MS))  # the first outcome stays
+            raise
 
     def _perform(self, stage: Stage[..., Any], attempt: Attempt) -> bytes:
         inputs = stage.inputs.decode(attempt.payload)
@@ -90,9 +98,10 @@ class Runner:
             context = self._context_of(attempt, deadline)
         if stage.is_async:
             value = _run_async(stage, inputs, context)
+        elif timeout_ms:
+            value = self._deadlines.within(timeout_ms, stage.invoke, inputs, context)
         else:
-            with self._deadlines.within(timeout_ms) if timeout_ms else _NO_DEADLINE:
-                value = stage.invoke(inputs, context)
+            value = stage.invoke(inputs, context)
         result = stage.output.encode(value)
         if len(result) > self._payload_limit():
             raise PayloadTooLarge(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
+import timeit
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from engine.workflow.stage import Stage
 from tests.chaos import workload
 from tests.chaos.eventually import eventually
 from tests.chaos.fleet import Fleet
@@ -17,20 +21,42 @@ from tests.servers import ThrowawayServer
 HOUR_S = 3600
 
 
+def letters_for(seconds: float) -> int:
+    """How many letters hold this machine's GIL for 1 to 2 times as long."""
+    letters, took = 17, 0.0
+    while took < 0.15:
+        letters += 1
+        took = min(timeit.repeat(lambda n=letters: workload.match_in_vain(n), number=1, repeat=3))
+    return letters + math.ceil(math.log2(seconds / took))
+
+
 @pytest.mark.parametrize(
     ("held_s", "silence_ms"), [(6, 4_000), pytest.param(13, 10_000, marks=pytest.mark.chaos)]
 )
 def test_a_process_that_holds_the_gil_loses_its_leases_and_comes_back(
     fleet: Fleet, held_s: int, silence_ms: int
 ) -> None:
+    check_seizure(fleet, workload.hold_gil, held_s, silence_ms)
+
+
+@pytest.mark.parametrize(
+    ("held_s", "silence_ms"), [(6, 4_000), pytest.param(13, 10_000, marks=pytest.mark.chaos)]
+)
+def test_a_catastrophic_regular_expression_loses_no_work_and_the_process_counts_as_dead(
+    fleet: Fleet, held_s: int, silence_ms: int
+) -> None:
+    check_seizure(fleet, workload.backtrack, letters_for(held_s), silence_ms)
+
+
+def check_seizure(fleet: Fleet, holding: Stage[..., Any], size: int, silence_ms: int) -> None:
     store, history = fleet.engine.store, fleet.history
     fleet.environment["CHAOS_SILENCE_MS"] = str(silence_ms)
     fleet.start()
     fleet.start()
     both = eventually(lambda: len(found := store.queues.consumers()) == 2 and found)
-    history.accepted([workload.hold_gil.send(held_s)])
+    history.accepted([holding.send(size)])
     history.accepted(workload.steady.send_many(range(3)))
-    [holder] = eventually(lambda: fleet.ledger.of("hold_gil"))
+    [holder] = eventually(lambda: fleet.ledger.of(holding.name))
     [before] = [c for c in both if c.pid == holder.pid]
     eventually(lambda: history.told("consumer.lost"), 25, "it is taken for dead")
     history.accepted(workload.steady.send_many(range(20)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import re
 import signal
 import time
 from typing import Any
@@ -106,13 +107,31 @@ def slow(seconds: float, ctx: Context) -> float:
     return seconds
 
 
+def _first(stage_name: str) -> bool:
+    return not Ledger(os.environ["CHAOS_LEDGER"]).of(stage_name)
+
+
 @stage(queue=QUEUE, max_stalls=FORGIVEN)
 def hold_gil(seconds: int, ctx: Context) -> int:
-    first = not Ledger(os.environ["CHAOS_LEDGER"]).of("hold_gil")
+    first = _first("hold_gil")
     note(ctx, "begun")
     if first:
         ctypes.PyDLL(None).sleep(seconds)  # a call of C that does not let go of the GIL
     return seconds
+
+
+@stage(queue=QUEUE, max_stalls=FORGIVEN)
+def backtrack(letters: int, ctx: Context) -> int:
+    first = _first("backtrack")
+    note(ctx, "begun")
+    if first:
+        match_in_vain(letters)
+    return letters
+
+
+def match_in_vain(letters: int) -> None:
+    """Hold the GIL for a time that doubles with every letter: the pattern tries every division."""
+    assert re.match(r"(a+)+$", "a" * letters + "b") is None
 
 
 @stage(queue=QUEUE, max_stalls=FORGIVEN, idempotency=Idempotency())
