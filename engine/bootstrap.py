@@ -24,12 +24,14 @@ from engine.errors import (
     OptionInvalid,
     PayloadTooLarge,
     RunCancelled,
+    RunEnded,
     RunFailed,
     RunNotFound,
     ScriptRefused,
+    SignalsFull,
 )
 from engine.execution import Runner, StageActor
-from engine.execution.actor import RelayActor
+from engine.execution.actor import BuiltInActor
 from engine.execution.insight import Insight
 from engine.execution.plans import Plans
 from engine.middleware import ours
@@ -41,7 +43,7 @@ from engine.telemetry.instruments import Instruments
 from engine.telemetry.tracing import Tracer
 from engine.workflow import registry
 from engine.workflow.edges import Edge, Send
-from engine.workflow.names import RELAY_STAGE
+from engine.workflow.names import FAIL_STAGE, RELAY_STAGE, TIMER_STAGE
 from engine.workflow.pipeline import Pipeline
 from engine.workflow.retry import Retry
 from engine.workflow.run import Run, RunState, RunView, StageView, new_run_id
@@ -91,7 +93,12 @@ class Engine:
             policies=self._policy,
             placing=self._place,
         )
-        self.broker.actors[RELAY_STAGE] = RelayActor(self.broker, self.runner)  # type: ignore[assignment]
+        for name, act in (
+            (RELAY_STAGE, self.runner.relay),
+            (TIMER_STAGE, self.runner.time_out),
+            (FAIL_STAGE, self.runner.fail),
+        ):
+            self.broker.actors[name] = BuiltInActor(name, self.broker, act)  # type: ignore[assignment]
 
     # -- parts that need settings, made at the first use ------------------------------------------
 
@@ -224,9 +231,9 @@ class Engine:
     def _begin_all(
         self, definition: Definition, packed: list[bytes]
     ) -> list[tuple[str, str] | None]:
-        plan = definition.plan()
-        self.plans.add(plan)
-        self.store.runs.put_plan(plan.hash, plan.to_json())
+        for plan in definition.plans():
+            self.plans.add(plan)
+            self.store.runs.put_plan(plan.hash, plan.to_json())
         slices = slices_of(packed)
         verdicts: list[tuple[str, str] | None] = []
         for at in range(0, len(slices), _SLICES_AT_ONCE):
@@ -237,8 +244,9 @@ class Engine:
                 if error.reason != "PLAN_MISSING":
                     raise
                 # The server has lost the plan, and nothing of a slice without it was started.
-                self.store.runs.forget_plan(plan.hash)
-                self.store.runs.put_plan(plan.hash, plan.to_json())
+                for plan in definition.plans():
+                    self.store.runs.forget_plan(plan.hash)
+                    self.store.runs.put_plan(plan.hash, plan.to_json())
                 verdicts += self.store.transit.start_slices(group)
         return verdicts
 
@@ -247,7 +255,7 @@ class Engine:
         if len(start.payload) > limit:
             raise PayloadTooLarge(definition.name, len(start.payload), limit)
         plan = definition.plan()
-        edges = begin(plan, start.payload, self.definitions.decide)
+        edges = begin(plan, start.payload, self.definitions.decide, self.plans.get)
         if start.priority is not None:
             edges = [_with_priority(edge, start.priority) for edge in edges]
         if start.delay_ms and not (len(edges) == 1 and type(edges[0]) is Send):
@@ -338,12 +346,47 @@ class Engine:
             pass
         return await asyncio.to_thread(self.result, run_id)
 
-    def cancel(self, run_id: str) -> bool:
+    def cancel(self, run_id: str, *, undo: bool = False) -> bool:
         """Cancels a run; False if it had ended before. Raises RunNotFound."""
-        state = self.store.runs.cancel(run_id)
+        state = self.store.runs.cancel(run_id, undo=undo)
         if state is None:
             raise RunNotFound(run_id)
         return state == RunState.RUNNING
+
+    def signal(self, run_id: str, name: str, value: bytes, *, once: str | None = None) -> bool:
+        """Sends a JSON value to a run; whether it was taken in for the first time.
+
+        Raises:
+            RunNotFound, RunEnded: The run takes no signal.
+            SignalsFull: Too many of this name are waiting to be waited for.
+        """
+        limit = self.settings.max_payload_bytes
+        if len(value) > limit:
+            raise PayloadTooLarge(f"signal {name!r}", len(value), limit)
+        verdict = self.store.runs.signal(run_id, name, value, once=once)
+        if verdict is None:
+            raise RunNotFound(run_id)
+        if verdict == "full":
+            raise SignalsFull(run_id, name)
+        if verdict not in ("delivered", "kept", "repeated"):
+            raise RunEnded(run_id, verdict)
+        return verdict != "repeated"
+
+    def pause(self, run_id: str) -> bool:
+        """Holds a run; False if it was held already. Raises RunNotFound, RunEnded."""
+        verdict = self.store.runs.pause(run_id)
+        if verdict is None:
+            raise RunNotFound(run_id)
+        if verdict not in ("paused", "known"):
+            raise RunEnded(run_id, verdict)
+        return verdict == "paused"
+
+    def resume(self, run_id: str) -> bool:
+        """Lets a held run go on; False if it was not held. Raises RunNotFound."""
+        verdict = self.store.runs.resume(run_id)
+        if verdict is None:
+            raise RunNotFound(run_id)
+        return verdict == "resumed"
 
     def close(self) -> None:
         """Closes this process's connections."""

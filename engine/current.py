@@ -76,8 +76,20 @@ class Engine(Protocol):
         """Wait for the end without blocking the event loop; result and errors as `result`."""
         ...
 
-    def cancel(self, run_id: str) -> bool:
-        """Cancel a run; False if it had ended before."""
+    def cancel(self, run_id: str, *, undo: bool = False) -> bool:
+        """Cancel a run; False if it had ended before. With `undo`, undo what it did."""
+        ...
+
+    def signal(self, run_id: str, name: str, value: bytes, *, once: str | None = None) -> bool:
+        """Send a JSON value to a run; False if `once` has done so before."""
+        ...
+
+    def pause(self, run_id: str) -> bool:
+        """Hold a run; False if it was held."""
+        ...
+
+    def resume(self, run_id: str) -> bool:
+        """Let a held run go on; False if it was not held."""
         ...
 
 

@@ -17,7 +17,7 @@ from engine.store.entries import Delivery, Ending, Outgoing, text
 from engine.store.wire import Wire, input_of, stage_body_of
 from engine.workflow.attempt import Attempt
 from engine.workflow.edges import End
-from engine.workflow.outcome import Cancelled, Dead, Done, Failure, RetryAt, Snoozed
+from engine.workflow.outcome import Cancelled, Caught, Dead, Done, Failure, RetryAt, Snoozed
 
 # A stage delivery that ends without an outcome was cut off by a middleware or an interrupt.
 _NO_OUTCOME_DELAY_MS = 1_000
@@ -73,6 +73,11 @@ class Handed(MessageProxy):
     def run(self) -> str | None:
         """The run it belongs to; None for a plain message."""
         return self.attempt.run_id if self.attempt else None
+
+    @property
+    def goes_with_run(self) -> bool:
+        """Whether it is dropped when its run is cancelled: what undoes is not."""
+        return self.delivery.kind not in "du"
 
 
 def hand(delivery: Delivery, now_ms: int) -> Handed:
@@ -186,7 +191,8 @@ def _stage_ending(
     if type(outcome) is Done:
         edges = wire.edges(attempt.plan_hash, attempt.trace, outcome.edges)
         # The last result of a run is kept as the run's own.
-        result = False if type(outcome.edges[0]) is End else text(outcome.result)
+        ends = bool(outcome.edges) and type(outcome.edges[0]) is End
+        result = False if ends else text(outcome.result)
         return _ended(delivery, "done", took_ms, edges=edges, result=result, **common)
     if type(outcome) is RetryAt:
         story = _story(outcome.error)
@@ -194,6 +200,9 @@ def _stage_ending(
     if type(outcome) is Dead:
         story = _story(outcome.error)
         return _ended(delivery, "dead", took_ms, reason=outcome.reason, story=story, **common)
+    if type(outcome) is Caught:
+        edges = wire.edges(attempt.plan_hash, attempt.trace, outcome.edges)
+        return _ended(delivery, "caught", took_ms, edges=edges, reason=outcome.reason, **common)
     if type(outcome) is Cancelled:
         return _ended(delivery, "drop", took_ms, **common)
     delay_ms = outcome.delay_ms if type(outcome) is Snoozed else _NO_OUTCOME_DELAY_MS

@@ -326,10 +326,11 @@ class Pump:
         late = time.monotonic() - _AHEAD_AT_MOST_S
 
         def goes_back(handed: Handed) -> bool:
-            return handed.queue_name in paused or handed.run in cancelled or handed.handed_at < late
+            swept = handed.run in cancelled and handed.goes_with_run
+            return handed.queue_name in paused or swept or handed.handed_at < late
 
         for handed in self._workplace.take_back(goes_back):
-            if handed.run in cancelled:
+            if handed.run in cancelled and handed.goes_with_run:
                 self._end(dropped(handed), handed)
             else:
                 self.credit.surprise()

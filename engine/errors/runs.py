@@ -49,6 +49,29 @@ class RunCancelled(RunError):
         super().__init__(f"Run {run_id} was cancelled and has no result. Start it anew if needed.")
 
 
+class RunEnded(RunError):
+    """A run that has ended was asked to take a signal or to pause; nothing was changed."""
+
+    code = "run_ended"
+
+    def __init__(self, run_id: str, state: str) -> None:
+        self.run_id, self.state = run_id, state
+        super().__init__(f"Run {run_id} is {state}. Only a run under way can be signalled or held.")
+
+
+class SignalsFull(RunError):
+    """A run keeps as many signals of one name as it may; this one was not taken in."""
+
+    code = "signals_full"
+
+    def __init__(self, run_id: str, name: str) -> None:
+        self.run_id, self.name = run_id, name
+        super().__init__(
+            f"Run {run_id} keeps 1,000 signals {name!r} that nothing has waited for. "
+            "Does the pipeline have wait_for with this name?"
+        )
+
+
 class WaitTimeout(RunError):
     """The run had not ended when the wait was over; it goes on."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,6 @@ from dramatiq import Actor, Broker
 
 from engine.execution.runner import Runner
 from engine.workflow.attempt import Attempt
-from engine.workflow.names import RELAY_STAGE
 from engine.workflow.stage import Stage
 
 # Only the stage's own policy speaks: Dramatiq's retries and time limit stand aside.
@@ -53,17 +53,17 @@ class StageActor(Actor[..., Any]):
         return self.stage.send(*args, **(kwargs or {}), delay=delay, **options)
 
 
-class RelayActor:
-    """What a worker calls for the built-in relay; it stands on every queue, so it declares none."""
+class BuiltInActor:
+    """What a worker calls for a built-in stage; it stands on every queue, so it declares none."""
 
-    actor_name = RELAY_STAGE
     queue_name = "default"
     priority = 0
 
-    def __init__(self, broker: Broker, runner: Runner) -> None:
+    def __init__(self, name: str, broker: Broker, act: Callable[[Attempt], None]) -> None:
+        self.actor_name = name
         self.broker = broker
         self.options = dict(_OPTIONS)
-        self._runner = runner
+        self._act = act
 
     def __call__(self, attempt: Attempt) -> None:
-        self._runner.relay(attempt)
+        self._act(attempt)

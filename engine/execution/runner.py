@@ -19,11 +19,13 @@ from engine.execution.judge import Judge
 from engine.execution.plans import Plans
 from engine.workflow.attempt import Attempt
 from engine.workflow.context import Context
-from engine.workflow.outcome import Done, Snoozed
+from engine.workflow.failure import Failure
+from engine.workflow.outcome import Caught, Dead, Done, Snoozed
+from engine.workflow.payload import decode_untyped
 from engine.workflow.plan import Plan
 from engine.workflow.retry import Retry
 from engine.workflow.stage import Stage
-from engine.workflow.transitions import Decide, follow
+from engine.workflow.transitions import Decide, caught, follow, timed_out
 
 _STORE_AWAY_MS = 1_000
 ContextOf = Callable[[Attempt, int | None], Context]
@@ -67,20 +69,45 @@ class Runner:
         try:
             plan = self._plan_of(attempt)  # before the function: what it does is done only once
             result = self._perform(stage, attempt)
-            edges = follow(plan, attempt.position, result, self._decide)
+            edges = follow(plan, attempt.position, result, self._decide, self._plans.get)
         except BaseException as error:
             if type(error) is Struck:
                 error = DeadlineExceeded(stage.name, stage.timeout_ms or 0)
-            attempt.settle(self._judge.outcome_of(stage, attempt, error))
+            outcome = self._judge.outcome_of(stage, attempt, error)
+            attempt.settle(self._caught(attempt, outcome) if type(outcome) is Dead else outcome)
             raise error from None
         attempt.settle(Done(result, edges))
 
     def relay(self, attempt: Attempt) -> None:
         """The built-in stage that hands its input on; a StoreError as in `run`."""
         plan = self._plan_of(attempt)
-        attempt.settle(
-            Done(attempt.payload, follow(plan, attempt.position, attempt.payload, self._decide))
-        )
+        edges = follow(plan, attempt.position, attempt.payload, self._decide, self._plans.get)
+        attempt.settle(Done(attempt.payload, edges))
+
+    def time_out(self, attempt: Attempt) -> None:
+        """The built-in stage that ends a wait whose time is over."""
+        plan = self._plan_of(attempt)
+        edges = timed_out(plan, attempt.position, attempt.payload, self._decide, self._plans.get)
+        if edges is None:
+            self._die(attempt, "wait_timed_out", "no signal came in time")
+        else:
+            attempt.settle(Done(b"null", edges))
+
+    def fail(self, attempt: Attempt) -> None:
+        """The built-in stage that dies for what is no stage: a join, a child run, a loop."""
+        self._plan_of(attempt)
+        story = decode_untyped(attempt.payload)
+        self._die(attempt, story["reason"], story["message"])
+
+    def _die(self, attempt: Attempt, reason: str, message: str) -> None:
+        failure = Failure("".join(word.title() for word in reason.split("_")), message)
+        attempt.settle(self._caught(attempt, Dead(reason, failure)))
+
+    def _caught(self, attempt: Attempt, dead: Dead) -> Dead | Caught:
+        """The death, or what it means to a join that goes on without the stage."""
+        plan = self._plans.get(attempt.plan_hash)  # read before, so known here
+        edges = caught(plan, attempt.position, dead.error)
+        return dead if edges is None else Caught(dead.reason, dead.error, edges)
 
     def _plan_of(self, attempt: Attempt) -> Plan:
         try:

@@ -83,7 +83,8 @@ class Delivery(NamedTuple):
 
     Attributes:
         token: Delivery (fencing) token.
-        kind: s stage, j stage fed by a join, e by an item, d plain Dramatiq, ? unreadable.
+        kind: s stage, j stage fed by a join, e by an item, t timer of a wait, u undoing stage,
+            d plain Dramatiq, ? unreadable.
         attempt: Number of this try, from 1.
         due_at_ms: When it became runnable.
         inputs: Raw results of a join's members; or an each's template and the item; or None.

@@ -14,6 +14,7 @@ from engine.store.connection import Links
 
 # The longest a single BLPOP lasts: the state is read again after it.
 _LOOK_AGAIN_MS = 5_000
+_UNDER_WAY = (b"running", b"undoing")
 
 
 class StageRecord(NamedTuple):
@@ -74,16 +75,34 @@ class Runs:
                 state, _ = link.call(
                     "wait", [run, waiter if left_ms > 0 else "", max(left_ms, 0) + 60_000]
                 )
-                if state != b"running" or left_ms <= 0:
+                if state not in _UNDER_WAY or left_ms <= 0:
                     return state.decode() if state else None
                 link.pop([name], min(left_ms, _LOOK_AGAIN_MS))
         finally:
             self.links.give(link)
 
-    def cancel(self, run: str) -> str | None:
-        """Cancels a run; returns the state it had (`running`: cancelled now), None if unknown."""
-        state = self.links.call("cancel", [run])
+    def cancel(self, run: str, *, undo: bool = False) -> str | None:
+        """Cancels a run; returns the state it had (`running`: cancelled now), None if unknown.
+
+        With `undo`, what its completed stages did is undone first.
+        """
+        state = self.links.call("cancel", [run, int(undo)])
         return state.decode() if state else None
+
+    def signal(self, run: str, name: str, value: bytes, *, once: str | None = None) -> str | None:
+        """Sends a JSON value to a run; returns the script's verdict, None for an unknown run."""
+        verdict = self.links.call("signal", [run, name, value, once or ""])
+        return verdict.decode() if verdict else None
+
+    def pause(self, run: str) -> str | None:
+        """Holds a run; returns the script's verdict, None for an unknown run."""
+        verdict = self.links.call("pause_run", [run])
+        return verdict.decode() if verdict else None
+
+    def resume(self, run: str) -> str | None:
+        """Lets a held run go on; returns the script's verdict, None for an unknown run."""
+        verdict = self.links.call("resume_run", [run])
+        return verdict.decode() if verdict else None
 
     def read(self, run: str) -> RunRecord | None:
         """One run with its stages; None if it is unknown or past its retention."""

@@ -1,6 +1,6 @@
 """How an attempt ended.
 
-Owns: the five outcomes. Must not: choose between them or carry them out.
+Owns: the six outcomes. Must not: choose between them or carry them out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import msgspec
 from engine.workflow.edges import Edge
 from engine.workflow.failure import Failure
 
-__all__ = ["Cancelled", "Dead", "Done", "Failure", "Outcome", "RetryAt", "Snoozed"]
+__all__ = ["Cancelled", "Caught", "Dead", "Done", "Failure", "Outcome", "RetryAt", "Snoozed"]
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -37,6 +37,14 @@ class Dead(msgspec.Struct, frozen=True):
     error: Failure
 
 
+class Caught(msgspec.Struct, frozen=True):
+    """As `Dead`, where a join goes on without the stage: `edges` tell it so, no letter is kept."""
+
+    reason: str
+    error: Failure
+    edges: list[Edge]
+
+
 class Snoozed(msgspec.Struct, frozen=True):
     """The stage asked to be run again in `delay_ms`; this does not count as a failure."""
 
@@ -47,4 +55,4 @@ class Cancelled(msgspec.Struct, frozen=True):
     """The run was cancelled while the attempt was under way."""
 
 
-Outcome = Done | RetryAt | Dead | Snoozed | Cancelled
+Outcome = Done | RetryAt | Dead | Caught | Snoozed | Cancelled

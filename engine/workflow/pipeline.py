@@ -72,6 +72,22 @@ class Pipeline(Flow):
         """
         return self._plan
 
+    def plans(self) -> tuple[Plan, ...]:
+        """Return its own plan and those of its child runs, to any depth."""
+        return self._plans
+
+    @cached_property
+    def _plans(self) -> tuple[Plan, ...]:
+        found = {self.plan().hash: self.plan()}
+        open_parts: list[Flow] = [self.flow]
+        while open_parts:
+            part = open_parts.pop()
+            if isinstance(part, Pipeline):
+                found |= {plan.hash: plan for plan in part.plans()}
+            else:
+                open_parts += part.inner()
+        return tuple(found.values())
+
     @cached_property
     def _plan(self) -> Plan:
         self.flow.check()

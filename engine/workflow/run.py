@@ -14,8 +14,8 @@ import msgspec
 from engine.clock import Duration, duration_ms
 from engine.current import Engine
 from engine.errors import WaitTimeout
-from engine.workflow.names import new_run_id, shard_of
-from engine.workflow.payload import ValueCodec, decode_untyped
+from engine.workflow.names import definition_name, key_name, new_run_id, shard_of
+from engine.workflow.payload import ValueCodec, decode_untyped, encode_untyped
 from engine.workflow.start import Start
 
 __all__ = ["Run", "RunState", "RunView", "StageView", "Start", "new_run_id", "shard_of"]
@@ -27,6 +27,7 @@ class RunState(StrEnum):
     """Where a run stands."""
 
     RUNNING = "running"
+    UNDOING = "undoing"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -34,7 +35,7 @@ class RunState(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen by itself."""
-        return self is not RunState.RUNNING
+        return self not in (RunState.RUNNING, RunState.UNDOING)
 
 
 class StageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,9 +114,40 @@ class Run:
         self.wait(timeout)
         return _decoded(self._engine.result(self.id), into)
 
-    def cancel(self) -> bool:
-        """Cancel the run: stages not begun will not begin. False if it had ended before."""
-        return self._engine.cancel(self.id)
+    def cancel(self, *, undo: bool = False) -> bool:
+        """Cancel the run: stages not begun will not begin. False if it had ended before.
+
+        With `undo`, the completed stages that name an undo are undone, the last one first.
+        """
+        return self._engine.cancel(self.id, undo=undo)
+
+    def signal(self, name: str, value: Any = None, *, once: str | None = None) -> bool:
+        """Send the run a value; `wait_for(name)` takes it, now or when the run comes to it.
+
+        Args:
+            name: what the wait waits for.
+            value: anything that has a JSON form.
+            once: an id of the sender's; a signal repeated under the same id changes nothing.
+
+        Returns:
+            Whether it was taken in; False for a repetition.
+
+        Raises:
+            RunNotFound, RunEnded: the run takes no signal.
+            SignalsFull: 1,000 of this name are waiting to be waited for.
+            PayloadTooLarge: the value is over the limit.
+        """
+        return self._engine.signal(
+            self.id, definition_name("signal", name), encode_untyped(value), once=key_name(once)
+        )
+
+    def pause(self) -> bool:
+        """Hold the run: what is running ends, nothing more begins. False if it was held."""
+        return self._engine.pause(self.id)
+
+    def resume(self) -> bool:
+        """Let a held run go on; False if it was not held."""
+        return self._engine.resume(self.id)
 
     def __await__(self) -> Generator[Any, None, Any]:
         """Wait for the end without blocking the event loop; give the result as plain data."""

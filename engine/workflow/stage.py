@@ -150,6 +150,10 @@ class Stage(Flow, Generic[P, R]):
         """Return the plan of the stage alone: [stage, end]."""
         return self._plan
 
+    def plans(self) -> tuple[Plan, ...]:
+        """Return its one plan."""
+        return (self._plan,)
+
     def undo(self, other: object) -> Flow:
         """Name the stage that takes back what this one did, should the run fail later.
 

@@ -9,7 +9,7 @@
 
 local seen = redis.call('HMGET', key.run(ARGV[1]), 'state', 'result')
 local state, result = seen[1], seen[2]
-if state == 'running' and ARGV[2] ~= '' then
+if (state == 'running' or state == 'undoing') and ARGV[2] ~= '' then
   check('SCARD', key.waiters(ARGV[1]))
   redis.call('HSET', key.run(ARGV[1]), 'waited', 1)
   redis.call('SADD', key.waiters(ARGV[1]), ARGV[2])

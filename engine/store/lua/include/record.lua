@@ -1,5 +1,6 @@
 -- record: a message as the store keeps it: one header line, then the body as it came.
---   kind      s stage | j stage fed by a join | e stage fed by an item of an each | d plain Dramatiq
+--   kind      s stage | j stage fed by a join | e stage fed by an item of an each | t timer of a wait |
+--             u stage that undoes another | d plain Dramatiq
 --   attempt   tries so far, this one included once it is leased
 --   stalls    '-' never suspected, else proven deaths of a process that ran it alone
 --   allowed   proven deaths that are forgiven
