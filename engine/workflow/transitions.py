@@ -30,7 +30,7 @@ from engine.workflow.edges import (
     Wait,
 )
 from engine.workflow.failure import Failure
-from engine.workflow.names import FAIL_STAGE, TIMER_STAGE
+from engine.workflow.names import FAIL_STAGE, RELAY_STAGE, TIMER_STAGE
 from engine.workflow.plan import (
     BackNode,
     CatchingNode,
@@ -167,6 +167,8 @@ class _Walk:
         node = self.plan.nodes[number]
         if isinstance(node, PagesNode):
             return self._turn_page(number, node, suffix, result)
+        if isinstance(node, EachNode):
+            return [self._next_slice(number, node, suffix, result)]
         node = self._message_node(number)
         edges = self._arrive_or_enter(node, suffix, result)
         if isinstance(node, StageNode) and node.undo is not None:
@@ -234,7 +236,22 @@ class _Walk:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             problem = Problem("", "list_type")
             raise PayloadInvalid(f"{self.plan.name}: each", "input", [problem]) from None
-        return self._open_each(number, node, suffix, items, None)
+        more = self._rest(number, node, f"{suffix}.1", items)
+        return self._open_each(number, node, suffix, items[:MAX_PAGE], more)
+
+    def _rest(self, number: int, node: EachNode, suffix: str, items: list[bytes]) -> Send | None:
+        """Return the message that comes back with what no one call of the store may hold."""
+        if len(items) <= MAX_PAGE:
+            return None
+        body = self._message_node(node.body)
+        rest = joined(items[MAX_PAGE:])
+        return Send(f"{number}{suffix}", RELAY_STAGE, body.queue, body.priority, rest)
+
+    def _next_slice(self, number: int, node: EachNode, suffix: str, rest: bytes) -> Extend:
+        outside, _, index = suffix.rpartition(".")
+        items = [bytes(item) for item in _items(rest)]
+        more = self._rest(number, node, f"{outside}.{int(index) + 1}", items)
+        return Extend(f"{number}{outside}", f"{node.join}{outside}", items[:MAX_PAGE], more)
 
     def _open_each(
         self, number: int, node: EachNode, suffix: str, items: list[bytes], more: Send | None

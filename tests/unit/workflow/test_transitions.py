@@ -61,6 +61,22 @@ def test_an_each_opens_with_raw_items_and_a_window(parts) -> None:
     assert follow(plan, "2.2", b"6", undecided) == [Arrive("3", 2, b"6")]
 
 
+def test_a_long_list_is_opened_in_slices(parts) -> None:
+    plan = planned(each(parts["a"], window=2))
+    (opened,) = begin(plan, joined(str(i).encode() for i in range(2_500)), undecided)
+    assert (len(opened.items), opened.join.members) == (1_000, -1)
+    assert (opened.more.position, opened.more.stage) == ("0.1", "~relay")
+    (second,) = follow(plan, "0.1", opened.more.input, undecided)
+    assert (second.each, second.join, second.items[0], len(second.items)) == (
+        "0",
+        "2",
+        b"1000",
+        1_000,
+    )
+    (third,) = follow(plan, "0.2", second.more.input, undecided)
+    assert (third.items[0], len(third.items), third.more) == (b"2000", 500, None)
+
+
 def test_an_each_over_nothing_goes_straight_on(parts) -> None:
     plan = planned(each(parts["a"]) | parts["c"])
     assert begin(plan, b" [ ] ", undecided) == [Send("3", "c", "q-c", None, b"[]")]
