@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from engine import current, errors
+from engine.workflow.batch import batch
 from engine.workflow.choose import choose
 from engine.workflow.context import Context
 from engine.workflow.each import Page, each
@@ -49,6 +50,7 @@ __all__ = [
     "Settings",
     "Settled",
     "Stage",
+    "batch",
     "build",
     "choose",
     "each",

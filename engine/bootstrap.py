@@ -34,7 +34,7 @@ from engine.execution import Runner, StageActor
 from engine.execution.actor import BuiltInActor
 from engine.execution.insight import Insight
 from engine.execution.plans import Plans
-from engine.middleware import ours
+from engine.middleware import Batching, ours
 from engine.store.embedded import EmbeddedServer
 from engine.store.entries import Beginning, Claim
 from engine.store.store import Store, connect
@@ -88,7 +88,12 @@ class Engine:
             payload_limit=lambda: self.settings.max_payload_bytes,
         )
         self.broker = RedisBroker(
-            middleware=ours(Tracer(0.0), self.instruments, lambda: self.settings),
+            middleware=ours(
+                Tracer(0.0),
+                self.instruments,
+                lambda: self.settings,
+                Batching(self.runner.batches.open, self.runner.batches.close),
+            ),
             store=lambda: self.store,
             policies=self._policy,
             placing=self._place,

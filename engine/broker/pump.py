@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -35,6 +36,7 @@ _PAUSE_AFTER_ERROR_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 _AHEAD_AT_MOST_S = 1.0
 _DRAINED_AT_MOST_S = 10.0
+_GATHERED_AT_MOST = 1_000
 _LAG_S = 0.003  # how soon another thread is called to work that waits
 
 Shares = Callable[[Sequence[str], int], list[tuple[str, int]]]
@@ -70,6 +72,7 @@ class Pump:
         self.consumer = uuid4().hex
         self.progress_at = time.monotonic()
         self.held: dict[str, Handed] = {}
+        self._gathered: set[str] = set()
         self._arrived: list[Delivery] = []
         self._arrived_at_ms = 0
         self._token_seen = 0
@@ -122,7 +125,22 @@ class Pump:
         return list(self._consumers)
 
     def finish(self, handed: Handed) -> None:
-        """A processed message: its ending joins the next commit. Does not wait for the store."""
+        """A processed message: its ending joins the next commit. Does not wait for the store.
+
+        One whose outcome is to come stays here until it has.
+        """
+        deferral = handed.attempt.deferral if handed.attempt else None
+        if deferral is not None:
+            self._gathered.add(handed.delivery.id)
+            deferral.then(partial(self._finish_gathered, handed))
+        else:
+            self._finish(handed)
+
+    def _finish_gathered(self, handed: Handed) -> None:
+        self._gathered.discard(handed.delivery.id)
+        self._finish(handed)
+
+    def _finish(self, handed: Handed) -> None:
         if handed.begun_at:
             self.credit.note((time.monotonic() - handed.begun_at) * 1000)
         self._end(ending_of(handed, self._wire), handed)
@@ -140,6 +158,7 @@ class Pump:
         """The store took this process for dead: what it holds is others' work now."""
         self._workplace.take_back(lambda _: True)
         self.held.clear()
+        self._gathered.clear()
         self._arrived = []
         self.consumer = uuid4().hex
         self._enlisted = ()
@@ -164,6 +183,11 @@ class Pump:
     def holding(self) -> int:
         """How many messages this process has leased and not committed."""
         return len(self.held) + len(self._arrived)
+
+    @property
+    def _counted(self) -> int:
+        """What counts against the credit: what is gathered for a batch holds no thread."""
+        return self.holding - min(len(self._gathered), _GATHERED_AT_MOST)
 
     # -- the turn ---------------------------------------------------------------------------------
 
@@ -235,7 +259,7 @@ class Pump:
             self._drained_not_before = time.monotonic() + _DRAINED_AT_MOST_S
         if self._drain or self._alone:
             return 0 if self.holding else 1
-        room = self.credit.room(self.holding)
+        room = self.credit.room(self._counted)
         # Small fetches under load would cost a round trip each: wait until half of the way is free.
         few = room * 2 < self.credit.ahead and self._committer.gathering
         return 0 if few else room
@@ -285,7 +309,7 @@ class Pump:
             return self._wanted()
         if not self._fetching or not self._consumers:
             return 0
-        left = self.holding - leaving
+        left = self._counted - leaving
         if self._drain or self._alone:
             return 1 if left <= 0 else 0
         return self.credit.room(max(left, 0))

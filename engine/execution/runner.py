@@ -12,20 +12,23 @@ from collections.abc import Callable
 from typing import Any
 
 from dramatiq.asyncio import get_event_loop_thread
+from dramatiq.logging import get_logger
 
-from engine.errors import DeadlineExceeded, PayloadTooLarge, StoreError
+from engine.errors import DeadlineExceeded, PayloadInvalid, PayloadTooLarge, Problem, StoreError
+from engine.execution.batches import Batches
 from engine.execution.deadline import Deadlines, Struck
 from engine.execution.judge import Judge
 from engine.execution.plans import Plans
-from engine.workflow.attempt import Attempt
+from engine.workflow.attempt import Attempt, Deferral
+from engine.workflow.batch import element_of
 from engine.workflow.context import Context
 from engine.workflow.failure import Failure
 from engine.workflow.outcome import Caught, Dead, Done, Snoozed
-from engine.workflow.payload import decode_untyped
+from engine.workflow.payload import ValueCodec, decode_untyped
 from engine.workflow.plan import Plan
 from engine.workflow.retry import Retry
 from engine.workflow.stage import Stage
-from engine.workflow.transitions import Decide, caught, follow, timed_out
+from engine.workflow.transitions import Decide, caught, follow, joined, timed_out
 
 _STORE_AWAY_MS = 1_000
 ContextOf = Callable[[Attempt, int | None], Context]
@@ -56,7 +59,9 @@ class Runner:
         self._context_of = context_of
         self._payload_limit = payload_limit
         self._deadlines = Deadlines()
+        self._log = get_logger(__name__, type(self))  # type: ignore[no-untyped-call]
         self._judge = Judge(retry_of, random.random)
+        self.batches = Batches(self._run_batch)
 
     def run(self, stage: Stage[..., Any], attempt: Attempt) -> None:
         """Runs one attempt and settles it.
@@ -68,15 +73,70 @@ class Runner:
         """
         try:
             plan = self._plan_of(attempt)  # before the function: what it does is done only once
+            if plan.batches and (of := plan.batches.get(attempt.position.partition(".")[0])):
+                attempt.deferral = Deferral()
+                self.batches.add(stage, of, attempt)
+                return
             result = self._perform(stage, attempt)
             edges = follow(plan, attempt.position, result, self._decide, self._plans.get)
         except BaseException as error:
             if type(error) is Struck:
                 error = DeadlineExceeded(stage.name, stage.timeout_ms or 0)
-            outcome = self._judge.outcome_of(stage, attempt, error)
-            attempt.settle(self._caught(attempt, outcome) if type(outcome) is Dead else outcome)
+            self._settle_failed(stage, attempt, error)
             raise error from None
         attempt.settle(Done(result, edges))
+
+    def _run_batch(self, stage: Stage[..., Any], attempts: list[Attempt]) -> None:
+        """One call for many attempts; settles every one of them."""
+        readable = [attempt for attempt in attempts if self._reads(stage, attempt)]
+        if not readable:
+            return
+        try:
+            results = self._call_batch(stage, readable)
+        except BaseException as error:  # noqa: BLE001 - it is every item's failure
+            self._log.warning("A batch of %d of stage %s failed.", len(readable), stage.name)
+            if type(error) is Struck:
+                error = DeadlineExceeded(stage.name, stage.timeout_ms or 0)
+            for attempt in readable:
+                self._settle_failed(stage, attempt, error)
+            return
+        codec = ValueCodec(stage.name, "result", element_of(stage.gives()))
+        for attempt, value in zip(readable, results, strict=True):
+            try:
+                if isinstance(value, BaseException):
+                    raise value  # noqa: TRY301 - judged as if the item's own call had raised it
+                result = codec.encode(value)
+                plan = self._plans.get(attempt.plan_hash)
+                edges = follow(plan, attempt.position, result, self._decide, self._plans.get)
+            except BaseException as error:  # noqa: BLE001
+                self._settle_failed(stage, attempt, error)
+            else:
+                attempt.settle(Done(result, edges))
+
+    def _reads(self, stage: Stage[..., Any], attempt: Attempt) -> bool:
+        """Whether the item has the type the stage declares; if not, it alone fails."""
+        try:
+            ValueCodec(stage.name, "item", element_of(stage.wants()[0].type)).decode(
+                attempt.payload
+            )
+        except PayloadInvalid as error:
+            self._settle_failed(stage, attempt, error)
+            return False
+        return True
+
+    def _call_batch(self, stage: Stage[..., Any], attempts: list[Attempt]) -> list[Any]:
+        inputs = stage.inputs.decode(joined(attempt.payload for attempt in attempts))
+        results = self._call(stage, inputs, None)
+        if not isinstance(results, list | tuple) or len(results) != len(attempts):
+            problem = Problem("", f"not a list of {len(attempts)} results")
+            raise PayloadInvalid(stage.name, "result", [problem])
+        return list(results)
+
+    def _settle_failed(
+        self, stage: Stage[..., Any], attempt: Attempt, error: BaseException
+    ) -> None:
+        outcome = self._judge.outcome_of(stage, attempt, error)
+        attempt.settle(self._caught(attempt, outcome) if type(outcome) is Dead else outcome)
 
     def relay(self, attempt: Attempt) -> None:
         """The built-in stage that hands its input on; a StoreError as in `run`."""
@@ -123,18 +183,20 @@ class Runner:
         if stage.context_parameter is not None:
             deadline = int(time.time() * 1000) + timeout_ms if timeout_ms else None
             context = self._context_of(attempt, deadline)
-        if stage.is_async:
-            value = _run_async(stage, inputs, context)
-        elif timeout_ms:
-            value = self._deadlines.within(timeout_ms, stage.invoke, inputs, context)
-        else:
-            value = stage.invoke(inputs, context)
+        value = self._call(stage, inputs, context)
         result = stage.output.encode(value)
         if len(result) > self._payload_limit():
             raise PayloadTooLarge(
                 f"the result of stage {stage.name!r}", len(result), self._payload_limit()
             )
         return result
+
+    def _call(self, stage: Stage[..., Any], inputs: list[Any], context: Context | None) -> Any:
+        if stage.is_async:
+            return _run_async(stage, inputs, context)
+        if stage.timeout_ms:
+            return self._deadlines.within(stage.timeout_ms, stage.invoke, inputs, context)
+        return stage.invoke(inputs, context)
 
 
 def _run_async(stage: Stage[..., Any], inputs: list[Any], context: Context | None) -> Any:

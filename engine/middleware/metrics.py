@@ -15,6 +15,7 @@ _OUTCOMES = {
     "Done": "done",
     "RetryAt": "retry",
     "Dead": "dead",
+    "Caught": "caught",
     "Snoozed": "snoozed",
     "Cancelled": "cancelled",
 }

@@ -19,6 +19,7 @@ from dramatiq.middleware import (
 )
 
 from engine.config import Settings
+from engine.middleware.batching import Batching
 from engine.middleware.idempotency import IdempotencyKeys
 from engine.middleware.metrics import Metrics
 from engine.middleware.retries import PlainRetries
@@ -31,7 +32,10 @@ from engine.telemetry.tracing import Tracer
 
 
 def ours(
-    tracer: Tracer, instruments: Instruments, settings: Callable[[], Settings]
+    tracer: Tracer,
+    instruments: Instruments,
+    settings: Callable[[], Settings],
+    batching: Batching,
 ) -> list[Middleware]:
     """All middleware of an engine, ours and Dramatiq's.
 
@@ -39,6 +43,7 @@ def ours(
         tracer: Makes the spans of attempts.
         instruments: Counts them.
         settings: Gives the engine's settings when a worker process boots.
+        batching: Knows the batches of the engine's stages.
     """
     return [
         AsyncIO(),  # first: its event loop must stand before any other hook of the boot uses it
@@ -47,6 +52,7 @@ def ours(
         Tracing(tracer),  # outside of everything measured or refused, so that the span covers it
         Metrics(instruments),  # inside the span, outside of Dramatiq's vetoes: a skip counts as one
         Tenancy(settings),  # names the tenant before a key is derived from it
+        batching,  # only the life of the worker concerns it
         IdempotencyKeys(),  # the last to change a message before it is sent
         # Dramatiq's own, in its default order. Stages have retries and deadlines of their own.
         AgeLimit(),

@@ -1,13 +1,40 @@
 """One try of one stage, while it is under way.
 
-Owns: `Attempt`, its facts and the one outcome it may have. Must not: run the stage.
+Owns: `Attempt`, its facts and the one outcome it may have, now or later. Must not: run the stage.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.workflow.outcome import Outcome
+
+
+class Deferral:
+    """An outcome that comes later than the call of the stage, maybe from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._settled = False
+        self._then: Callable[[], None] | None = None
+
+    def then(self, act: Callable[[], None]) -> None:
+        """Do this once the outcome is known; at once if it is."""
+        with self._lock:
+            if not self._settled:
+                self._then = act
+                return
+        act()
+
+    def settled(self) -> None:
+        """The outcome is known."""
+        with self._lock:
+            self._settled = True
+            act = self._then
+        if act is not None:
+            act()
 
 
 @dataclass(slots=True)
@@ -29,6 +56,7 @@ class Attempt:
         enqueued_at_ms: when the message became visible first.
         wait_ms: how long it waited to be fetched.
         outcome: how it ended; the first one set stays.
+        deferral: set where the outcome does not come with the call.
     """
 
     run_id: str
@@ -45,10 +73,13 @@ class Attempt:
     enqueued_at_ms: int = 0
     wait_ms: int = 0
     outcome: Outcome | None = None
+    deferral: Deferral | None = None
 
     def settle(self, outcome: Outcome) -> bool:
         """Set the outcome if there is none yet; say whether this one counts."""
         if self.outcome is not None:
             return False
         self.outcome = outcome
+        if self.deferral is not None:
+            self.deferral.settled()
         return True

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
+from engine.workflow.batch import Batch
 from engine.workflow.choose import Choose
 from engine.workflow.drafts import (
     BackDraft,
@@ -37,7 +38,7 @@ from engine.workflow.each import Each
 from engine.workflow.flow import Chain, Flow, Parallel
 from engine.workflow.gather import First
 from engine.workflow.names import DEFAULT_QUEUE
-from engine.workflow.plan import Plan, UndoBy
+from engine.workflow.plan import BatchOf, Plan, UndoBy
 from engine.workflow.repeat import Repeat
 from engine.workflow.stage import Stage
 from engine.workflow.undo import Undoable
@@ -79,9 +80,12 @@ class _Compiler:
     def build(self, flow: Flow) -> _Built:  # noqa: C901, PLR0911 - one per kind of flow
         match flow:
             case Stage():
-                return self._stage(cast("Stage[..., object]", flow), None)
+                return self._stage(cast("Stage[..., object]", flow))
             case Undoable():
                 return self._undoable(flow)
+            case Batch():
+                batch = BatchOf(flow.size, flow.within_ms)
+                return self._stage(cast("Stage[..., object]", flow.stage), batch=batch)
             case Chain():
                 return self._chain(flow)
             case Parallel():
@@ -132,15 +136,27 @@ class _Compiler:
     def _relay(self) -> RelayDraft:
         return self.draft(RelayDraft(queue=self._home.queue, priority=self._home.priority))
 
-    def _stage(self, stage: Stage[..., object], undo: UndoBy | None) -> _Built:
+    def _stage(
+        self,
+        stage: Stage[..., object],
+        *,
+        undo: UndoBy | None = None,
+        batch: BatchOf | None = None,
+    ) -> _Built:
         self._home = Home(stage.queue, stage.priority)
-        draft = StageDraft(stage=stage.name, queue=stage.queue, priority=stage.priority, undo=undo)
+        draft = StageDraft(
+            stage=stage.name,
+            queue=stage.queue,
+            priority=stage.priority,
+            undo=undo,
+            batch=batch,
+        )
         return _Built(self.draft(draft).number, [draft])
 
     def _undoable(self, flow: Undoable) -> _Built:
         by = cast("Stage[..., object]", flow.by)
         undo = UndoBy(by.name, by.queue, by.priority)
-        return self._stage(cast("Stage[..., object]", flow.stage), undo)
+        return self._stage(cast("Stage[..., object]", flow.stage), undo=undo)
 
     def _chain(self, flow: Chain) -> _Built:
         whole = self.build(flow.parts[0])
@@ -267,7 +283,7 @@ class _Compiler:
 def _begins_with_stage(flow: Flow) -> bool:
     while isinstance(flow, Chain):
         flow = flow.parts[0]
-    return isinstance(flow, Stage | Undoable)
+    return isinstance(flow, Stage | Undoable | Batch)
 
 
 def _home(flow: Flow) -> Home:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from engine.workflow.plan import (
     BackNode,
+    BatchOf,
     Catch,
     ChildNode,
     ChooseNode,
@@ -88,11 +89,19 @@ class StageDraft(Draft):
     queue: str = ""
     priority: int | None = None
     undo: UndoBy | None = None
+    batch: BatchOf | None = None
 
     def node(self) -> Node:
         """Return the finished node."""
         return StageNode(
-            self.stage, self.queue, self.next, self.priority, self.member, self.undo, self.catch
+            self.stage,
+            self.queue,
+            self.next,
+            self.priority,
+            self.member,
+            self.undo,
+            self.catch,
+            self.batch,
         )
 
 

@@ -31,6 +31,13 @@ class Catch(msgspec.Struct, frozen=True, omit_defaults=True):
     member: int | None = None
 
 
+class BatchOf(msgspec.Struct, frozen=True):
+    """How many items one call gathers, and how long the first waits for company."""
+
+    size: int
+    within_ms: int
+
+
 class UndoBy(msgspec.Struct, frozen=True, omit_defaults=True):
     """The stage that takes back what a node has done."""
 
@@ -49,6 +56,7 @@ class StageNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind
     member: int | None = None
     undo: UndoBy | None = None
     catch: Catch | None = None
+    batch: BatchOf | None = None
 
 
 class RelayNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="relay"):
@@ -299,6 +307,15 @@ class Plan:
             if isinstance(node, StageNode) and node.undo is not None:
                 names[node.undo.stage] = None
         return tuple(names)
+
+    @cached_property
+    def batches(self) -> dict[str, BatchOf]:
+        """The nodes, by number as text, whose stage serves many runs in one call."""
+        return {
+            str(number): node.batch
+            for number, node in enumerate(self.nodes)
+            if isinstance(node, StageNode) and node.batch is not None
+        }
 
     def children(self) -> tuple[str, ...]:
         """Return the hashes of the plans that its child runs follow, each once."""

@@ -22,6 +22,7 @@ PUBLIC = [
     "Settings",
     "Settled",
     "Stage",
+    "batch",
     "build",
     "choose",
     "each",
