@@ -97,6 +97,7 @@ class Engine:
             store=lambda: self.store,
             policies=self._policy,
             placing=self._place,
+            cancelled=self.runner.interrupt,
         )
         for name, act in (
             (RELAY_STAGE, self.runner.relay),

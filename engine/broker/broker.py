@@ -56,6 +56,7 @@ class RedisBroker(Broker):
         store: Gives the store when it is first needed, as an engine does.
         policies: Gives the policy of a queue.
         placing: Gives priority and forgiven deaths of a stage's messages.
+        cancelled: Told every second which runs have been cancelled.
         parameters: Connection parameters of `redis.Redis` (`host`, `port`, `db`, `password`, …).
     """
 
@@ -69,6 +70,7 @@ class RedisBroker(Broker):
         store: Callable[[], Store] | None = None,
         policies: Any = None,
         placing: Any = None,
+        cancelled: Callable[[frozenset[str]], None] | None = None,
         **parameters: Any,
     ) -> None:
         self._hooks = Hooks()
@@ -85,6 +87,7 @@ class RedisBroker(Broker):
         self._policy = policies or (lambda queue: QueuePolicy(name=queue))
         self.wire = Wire(placing or self._place)
         self.outbox = Outbox()
+        self._cancelled = cancelled or _ignore
         self._workplace = Workplace()
         self._threads = 1
         self._pump: Pump | None = None
@@ -196,6 +199,7 @@ class RedisBroker(Broker):
                     shares=self._shares,
                     limits=lambda queue: self._policy(queue).global_concurrency,
                     workplace=self._workplace,
+                    on_cancelled=self._cancelled,
                     version=VERSION,
                 )
                 self._pump.start()
@@ -313,6 +317,10 @@ class RedisBroker(Broker):
     def close(self) -> None:
         self._shut_down()
         self.store.close()
+
+
+def _ignore(_runs: frozenset[str]) -> None:
+    """A broker without an engine has no runs."""
 
 
 def _sooner(dramatiq_priority: int) -> int:

@@ -52,10 +52,11 @@ class Pump:
         shares: Orders queues by priority and splits the wanted messages among them.
         limits: Global concurrency of a queue, or None.
         workplace: The worker's table, where messages wait for a thread.
+        on_cancelled: Told which runs are cancelled, so that their attempts are interrupted.
         version: Told to the store with the consumer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one per collaborator
         self,
         store: Store,
         wire: Wire,
@@ -65,6 +66,7 @@ class Pump:
         shares: Shares,
         limits: Callable[[str], int | None],
         workplace: Workplace,
+        on_cancelled: Callable[[frozenset[str]], None],
         version: str,
     ) -> None:
         self.store = store
@@ -86,6 +88,7 @@ class Pump:
             version,
         )
         self._workplace = workplace
+        self._on_cancelled = on_cancelled
         self._consumers: dict[str, QueueConsumer] = {}
         self._committer = Committer(store.transit)
         self._waiting = False
@@ -347,6 +350,7 @@ class Pump:
         self.paused = paused
         if work_waits:
             self.nudge()
+        self._on_cancelled(cancelled)
         late = time.monotonic() - _AHEAD_AT_MOST_S
 
         def goes_back(handed: Handed) -> bool:

@@ -1,4 +1,4 @@
-"""Deadlines: interrupts the thread of an attempt that runs longer than its stage may.
+"""Deadlines: interrupts the thread of an attempt that runs too long, or whose run is cancelled.
 
 One watcher thread a process sleeps until the nearest deadline. Python code is interrupted at its
 next bytecode, so within milliseconds; code that blocks in C is interrupted when it comes back.
@@ -16,23 +16,27 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from dramatiq.threading import Interrupt
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _SetAsyncExc = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _LONGEST_SLEEP_S = 3_600.0
+_NEVER = float("inf")
 
 
 class Struck(Interrupt):
     """Raised in the thread whose deadline has come; the runner turns it into `DeadlineExceeded`."""
 
 
+class Stopped(Interrupt):
+    """Raised in the thread of an attempt whose run is cancelled; its work is for nothing."""
+
+
 class Deadlines:
-    """The deadlines of the attempts that run in this process."""
+    """The attempts that run in this process, and what may interrupt them."""
 
     def __init__(self) -> None:
         self._starting = threading.Lock()
@@ -43,19 +47,37 @@ class Deadlines:
         """How many blocks the watcher may still strike."""
         return len(self._watcher.armed) if self._watcher else 0
 
-    def within(self, timeout_ms: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def interrupt(self, runs: frozenset[str]) -> None:
+        """Interrupts what works for these runs."""
+        if self._watcher and runs:
+            for block in self._watcher.armed.copy():
+                if block.run in runs:
+                    self._watcher.armed.discard(block)
+                    block.strike(Stopped)
+
+    def within(
+        self, timeout_ms: int | None, work: Callable[..., T], *args: Any, run: str = ""
+    ) -> T:
         """Gives what `work` returns.
 
+        Args:
+            timeout_ms: None for no limit.
+            work: Called with the arguments that follow.
+            *args: Of `work`.
+            run: For which run it works; "" for none that could be cancelled.
+
         Raises:
-            Struck: It lasted longer. Raised at most once, and never after this call.
+            Struck: It lasted longer.
+            Stopped: Its run was cancelled. One of the two at most once, and never after this call.
         """
         watcher = self._watcher
         if watcher is None or watcher.pid != os.getpid():
             watcher = self._start_watching()
-        block = _Block(threading.get_ident(), time.monotonic() + timeout_ms / 1000)
+        at = _NEVER if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+        block = _Block(threading.get_ident(), at, run)
         try:
             watcher.arm(block)
-            value = work(*args, **kwargs)
+            value = work(*args)
         finally:
             # The first call here, and on every way out: an interrupt can come only after it.
             block.gate.acquire()
@@ -63,7 +85,7 @@ class Deadlines:
             if block.struck:
                 _SetAsyncExc(ctypes.c_ulong(block.thread), None)  # what was not yet delivered
         if block.struck:  # it came too late to interrupt, or was swallowed
-            raise Struck
+            raise block.struck
         return value
 
     def _start_watching(self) -> _Watcher:
@@ -84,22 +106,23 @@ class _Block:
     Attributes:
         thread: Who is struck.
         at: When, in monotonic seconds.
+        run: For whom it works.
         gate: The watcher passes it for the length of a strike. The thread shuts it for good when
             its block ends: one call of C that waits out a strike under way and forbids later ones.
-        struck: Whether it was.
+        struck: With what it was, or None.
     """
 
-    __slots__ = ("at", "gate", "struck", "thread")
+    __slots__ = ("at", "gate", "run", "struck", "thread")
 
-    def __init__(self, thread: int, at: float) -> None:
-        self.thread, self.at = thread, at
+    def __init__(self, thread: int, at: float, run: str) -> None:
+        self.thread, self.at, self.run = thread, at, run
         self.gate = threading.Lock()
-        self.struck = False
+        self.struck: type[Interrupt] | None = None
 
-    def strike(self) -> None:
+    def strike(self, with_: type[Interrupt]) -> None:
         if self.gate.acquire(blocking=False):
-            self.struck = True
-            _SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(Struck))
+            self.struck = with_
+            _SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(with_))
             self.gate.release()
 
 
@@ -131,7 +154,7 @@ class _Watcher:
         for block in self.armed.copy():
             if block.at <= now:
                 self.armed.discard(block)
-                block.strike()
+                block.strike(Struck)
             else:
                 nearest = min(nearest, block.at)
         return nearest

@@ -16,14 +16,14 @@ from dramatiq.logging import get_logger
 
 from engine.errors import DeadlineExceeded, PayloadInvalid, PayloadTooLarge, Problem, StoreError
 from engine.execution.batches import Batches
-from engine.execution.deadline import Deadlines, Struck
+from engine.execution.deadline import Deadlines, Stopped, Struck
 from engine.execution.judge import Judge
 from engine.execution.plans import Plans
 from engine.workflow.attempt import Attempt, Deferral
 from engine.workflow.batch import element_of
 from engine.workflow.context import Context
 from engine.workflow.failure import Failure
-from engine.workflow.outcome import Caught, Dead, Done, Snoozed
+from engine.workflow.outcome import Cancelled, Caught, Dead, Done, Snoozed
 from engine.workflow.payload import ValueCodec, decode_untyped
 from engine.workflow.plan import Plan
 from engine.workflow.retry import Retry
@@ -82,6 +82,9 @@ class Runner:
         except BaseException as error:
             if type(error) is Struck:
                 error = DeadlineExceeded(stage.name, stage.timeout_ms or 0)
+            if type(error) is Stopped:
+                attempt.settle(Cancelled())
+                return
             self._settle_failed(stage, attempt, error)
             raise error from None
         attempt.settle(Done(result, edges))
@@ -126,7 +129,7 @@ class Runner:
 
     def _call_batch(self, stage: Stage[..., Any], attempts: list[Attempt]) -> list[Any]:
         inputs = stage.inputs.decode(joined(attempt.payload for attempt in attempts))
-        results = self._call(stage, inputs, None)
+        results = self._call(stage, inputs, None)  # one cancelled run must not stop the others
         if not isinstance(results, list | tuple) or len(results) != len(attempts):
             problem = Problem("", f"not a list of {len(attempts)} results")
             raise PayloadInvalid(stage.name, "result", [problem])
@@ -183,7 +186,8 @@ class Runner:
         if stage.context_parameter is not None:
             deadline = int(time.time() * 1000) + timeout_ms if timeout_ms else None
             context = self._context_of(attempt, deadline)
-        value = self._call(stage, inputs, context)
+        run = "" if attempt.position.startswith("~") else attempt.run_id
+        value = self._call(stage, inputs, context, run)
         result = stage.output.encode(value)
         if len(result) > self._payload_limit():
             raise PayloadTooLarge(
@@ -191,12 +195,16 @@ class Runner:
             )
         return result
 
-    def _call(self, stage: Stage[..., Any], inputs: list[Any], context: Context | None) -> Any:
-        if stage.is_async:
-            return _run_async(stage, inputs, context)
-        if stage.timeout_ms:
-            return self._deadlines.within(stage.timeout_ms, stage.invoke, inputs, context)
-        return stage.invoke(inputs, context)
+    def interrupt(self, runs: frozenset[str]) -> None:
+        """Interrupts the attempts of cancelled runs; what undoes goes on."""
+        self._deadlines.interrupt(runs)
+
+    def _call(
+        self, stage: Stage[..., Any], inputs: list[Any], context: Context | None, run: str = ""
+    ) -> Any:
+        if stage.is_async:  # its own loop keeps the time
+            return self._deadlines.within(None, _run_async, stage, inputs, context, run=run)
+        return self._deadlines.within(stage.timeout_ms, stage.invoke, inputs, context, run=run)
 
 
 def _run_async(stage: Stage[..., Any], inputs: list[Any], context: Context | None) -> Any:
