@@ -16,7 +16,7 @@ from typing import Any
 
 import dramatiq
 
-from engine import Context, Idempotency, Pipeline, Retry, each, stage
+from engine import Context, Idempotency, Pipeline, Retry, batch, each, stage
 from tests.chaos.ledger import Ledger
 
 QUEUE = "chaos"
@@ -24,6 +24,7 @@ QUEUE = "chaos"
 FORGIVEN = 100
 SOON = Retry(attempts=8, base="50ms", factor=1.5, max="500ms", jitter=0.25)
 DELAY_MS = 50
+BATCH, SICK, ONCE_FATAL = 25, 13_000, 14_000
 
 
 def note(ctx: Context, item: object = 0) -> None:
@@ -112,6 +113,44 @@ def _first(stage_name: str) -> bool:
 
 
 @stage(queue=QUEUE, max_stalls=FORGIVEN)
+def patient(seconds: float, ctx: Context) -> float:
+    note(ctx, "begun")
+    until = time.monotonic() + seconds
+    try:
+        while time.monotonic() < until:
+            time.sleep(0.01)
+    except BaseException as interrupt:
+        note(ctx, type(interrupt).__name__)
+        raise
+    note(ctx, "ended")
+    return seconds
+
+
+@stage(queue=QUEUE, max_stalls=FORGIVEN)
+async def patient_async(seconds: float, ctx: Context) -> float:
+    note(ctx, "begun")
+    try:
+        await asyncio.sleep(seconds)
+    except BaseException as interrupt:
+        note(ctx, type(interrupt).__name__)
+        raise
+    return seconds
+
+
+@stage(queue=QUEUE, max_stalls=FORGIVEN, retry=Retry(attempts=2, base="20ms"))
+def gathered(numbers: list[int]) -> list[int]:
+    before = Ledger(os.environ["CHAOS_LEDGER"]).of("gathered")
+    note_as("", "gathered", len(numbers))
+    if ONCE_FATAL in numbers and not before:
+        raise RuntimeError("the whole call fails")
+    return [_ten_times(number) for number in numbers]
+
+
+def _ten_times(number: int) -> Any:
+    return ValueError("a sick item") if number == SICK else number * 10
+
+
+@stage(queue=QUEUE, max_stalls=FORGIVEN)
 def hold_gil(seconds: int, ctx: Context) -> int:
     first = _first("hold_gil")
     note(ctx, "begun")
@@ -194,6 +233,7 @@ def innocent(number: int, ctx: Context) -> int:
     return number
 
 
+gathering = Pipeline("gathering", batch(gathered, size=BATCH, within="300ms"))
 line = Pipeline("line", short | steady | flaky | short)
 fan = Pipeline("fan", split | each(item, window=5) | collect)
 forked = Pipeline("forked", short | (steady & flaky) | both)
