@@ -117,6 +117,7 @@ class Engine:
                 url,
                 namespace=settings.namespace,
                 timeout_ms=settings.redis_timeout_ms,
+                events_kept=settings.event_stream_length,
                 failed_keep_ms=settings.dead_retention_ms,
                 unknown_grace_ms=settings.unknown_stage_grace_ms,
             )

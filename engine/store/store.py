@@ -15,6 +15,7 @@ from engine.store.keys import Keys
 from engine.store.letters import Letters
 from engine.store.queues import Queues
 from engine.store.runs import Runs
+from engine.store.scripts import EVENTS_KEPT
 from engine.store.transit import Transit
 from engine.store.usage import Usage
 
@@ -92,6 +93,7 @@ def connect(
     client: redis.Redis | None = None,
     shifted_clock: bool = False,
     timeout_ms: int = 5_000,
+    events_kept: int = EVENTS_KEPT,
     parameters: dict[str, Any] | None = None,
     **keeping: int,
 ) -> Store:
@@ -101,5 +103,11 @@ def connect(
         if client is not None
         else pool_of(url, timeout_ms=timeout_ms, **(parameters or {}))
     )
-    links = Links(pool, Keys(namespace), shifted_clock=shifted_clock, owned=client is None)
+    links = Links(
+        pool,
+        Keys(namespace),
+        shifted_clock=shifted_clock,
+        owned=client is None,
+        events_kept=events_kept,
+    )
     return Store(links, client=client, **keeping)

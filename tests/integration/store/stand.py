@@ -114,12 +114,17 @@ class Stand:
     Args:
         client: Connected to the server; its pool is shared by all stands.
         namespace: Of this stand alone.
+        options: Further ones of `connect`.
     """
 
-    def __init__(self, client: redis.Redis, namespace: str | None = None) -> None:
+    def __init__(
+        self, client: redis.Redis, namespace: str | None = None, **options: Any
+    ) -> None:
         self.client = client
         self.namespace = namespace or f"t{uuid4().hex[:12]}"
-        self.store: Store = connect(client=client, namespace=self.namespace, shifted_clock=True)
+        self.store: Store = connect(
+            client=client, namespace=self.namespace, shifted_clock=True, **options
+        )
         self.keys = self.store.links.keys
         self.link = self.store.links.take()
         self.shift_ms = 0
