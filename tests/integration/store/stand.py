@@ -117,9 +117,7 @@ class Stand:
         options: Further ones of `connect`.
     """
 
-    def __init__(
-        self, client: redis.Redis, namespace: str | None = None, **options: Any
-    ) -> None:
+    def __init__(self, client: redis.Redis, namespace: str | None = None, **options: Any) -> None:
         self.client = client
         self.namespace = namespace or f"t{uuid4().hex[:12]}"
         self.store: Store = connect(
