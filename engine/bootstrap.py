@@ -170,13 +170,15 @@ class Engine:
         Raises:
             PayloadTooLarge: Nothing was sent.
             IdempotentRunFailed: The key belongs to a run that failed.
+            QueueFull: A queue that it begins in is at its `max_depth`; nothing was started.
             StoreUnreachable, StoreFull, StoreBusy: Nothing was started, or it is safe to repeat.
         """
         return self._starter.one(definition, Start(payload, tenant, key, delay_ms, priority))
 
     def start_many(self, definition: Definition, starts: Sequence[Start]) -> list[Run]:
-        """Starts runs in bulk, each slice of up to 256 all or none; raises as `start`.
+        """Starts runs in bulk, up to 256 in one script; raises as `start`.
 
+        A full queue refuses some and takes others: `QueueFull.accepted` tells which were started.
         A start that repeats the key of an earlier run, failed or not, gives that run's handle.
         """
         return self._starter.many(definition, starts)

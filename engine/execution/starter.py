@@ -6,22 +6,29 @@ equal starts is first, the store decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
 from engine.config import Settings
-from engine.errors import IdempotentRunFailed, OptionInvalid, PayloadTooLarge, ScriptRefused
+from engine.errors import (
+    IdempotentRunFailed,
+    OptionInvalid,
+    PayloadTooLarge,
+    QueueFull,
+    ScriptRefused,
+)
 from engine.execution.plans import Plans
-from engine.store.entries import Beginning, Claim
+from engine.store.entries import Beginning, Claim, Full
 from engine.store.store import Store
-from engine.store.transit import slices_of
+from engine.store.transit import Depths, Verdict, slices_of
 from engine.store.wire import Wire
 from engine.telemetry.tracing import Tracer
 from engine.workflow.edges import Edge, Send
 from engine.workflow.pipeline import Pipeline
+from engine.workflow.plan import Plan, RelayNode, StageNode
 from engine.workflow.registry import Registry
 from engine.workflow.run import Run, RunState, new_run_id
 from engine.workflow.stage import Stage
@@ -29,7 +36,6 @@ from engine.workflow.start import Start
 from engine.workflow.transitions import begin
 
 Definition = Pipeline | Stage[..., Any]
-Verdict = tuple[str, str] | None
 
 # Written together before the replies are read: server and client work at the same time.
 _SLICES_AT_ONCE = 8
@@ -64,6 +70,7 @@ class Starter:
         self._wire = wire
         self._store, self._settings, self._tracer = store, settings, tracer
         self._handle = handle
+        self._depths_of: dict[str, Depths] = {}
 
     def one(self, definition: Definition, start: Start) -> Run:
         """Starts one run; raises what `Engine.start` raises."""
@@ -72,6 +79,8 @@ class Starter:
             verdict = self._begin_all(definition, [self._packed(definition, run, start, trace)])[0]
         if verdict is None:
             return self._handle(run, False)
+        if type(verdict) is Full:
+            raise self._queue_full(verdict)
         holder, state = verdict
         if state == RunState.FAILED:
             raise IdempotentRunFailed(holder, start.key or "of the content")
@@ -84,28 +93,44 @@ class Starter:
         for run, start in zip(runs, starts, strict=True):
             with self._span(definition, run, start) as trace:
                 packed.append(self._packed(definition, run, start, trace))
+        verdicts = self._begin_all(definition, packed)
+        if full := next((verdict for verdict in verdicts if type(verdict) is Full), None):
+            raise self._queue_full(full, map(_accepted, runs, verdicts))
         return [
             self._handle(run, False) if verdict is None else self._handle(verdict[0], True)
-            for run, verdict in zip(runs, self._begin_all(definition, packed), strict=True)
+            for run, verdict in zip(runs, verdicts, strict=True)
         ]
+
+    def _queue_full(self, full: Full, accepted: Iterable[str | None] = ()) -> QueueFull:
+        limit = self._settings().policy(full.queue).max_depth or 0
+        return QueueFull(full.queue, full.depth, limit, tuple(accepted))
+
+    def _depths(self, plan: Plan) -> Depths:
+        """How many messages the queues of a plan may hold, those without a limit left out."""
+        found = self._depths_of.get(plan.hash)
+        if found is None:
+            policies = [self._settings().policy(queue) for queue in queues_of(plan)]
+            found = {policy.name: policy.max_depth for policy in policies if policy.max_depth}
+            self._depths_of[plan.hash] = found
+        return found
 
     def _begin_all(self, definition: Definition, packed: list[bytes]) -> list[Verdict]:
         plan, store = definition.plan(), self._store()
         self._plans.add(plan)
         store.runs.put_plan(plan.hash, plan.to_json())
-        slices = slices_of(packed)
+        slices, depths = slices_of(packed), self._depths(plan)
         verdicts: list[Verdict] = []
         for at in range(0, len(slices), _SLICES_AT_ONCE):
             group = slices[at : at + _SLICES_AT_ONCE]
             try:
-                verdicts += store.transit.start_slices(group)
+                verdicts += store.transit.start_slices(group, depths)
             except ScriptRefused as error:
                 if error.reason != "PLAN_MISSING":
                     raise
                 # The server has lost the plan, and nothing of a slice without it was started.
                 store.runs.forget_plan(plan.hash)
                 store.runs.put_plan(plan.hash, plan.to_json())
-                verdicts += store.transit.start_slices(group)
+                verdicts += store.transit.start_slices(group, depths)
         return verdicts
 
     @contextmanager
@@ -168,6 +193,18 @@ class Starter:
 def _queue_of(definition: Definition) -> str:
     node = definition.plan().nodes[0]
     return str(getattr(node, "queue", "default"))
+
+
+def queues_of(plan: Plan) -> list[str]:
+    """The queues that a plan's stages wait in, each once."""
+    stages = (node for node in plan.nodes if isinstance(node, StageNode | RelayNode))
+    return list(dict.fromkeys(node.queue for node in stages))
+
+
+def _accepted(run: str, verdict: Verdict) -> str | None:
+    if verdict is None:
+        return run
+    return None if type(verdict) is Full else verdict[0]
 
 
 def _with_priority(edge: Edge, priority: int) -> Edge:

@@ -78,6 +78,13 @@ class Beginning(NamedTuple):
         return pack((*self[:4], str(self.keep_ms), *self[5:7], self.key or False, *claim))
 
 
+class Full(NamedTuple):
+    """A queue that did not take a message or a run; `depth` is what it holds."""
+
+    queue: str
+    depth: int
+
+
 class Delivery(NamedTuple):
     """One lease of one message.
 
