@@ -78,13 +78,20 @@ class RetryPolicy(Record):
 class RetentionPolicy(Record):
     """What a queue keeps of its past: the newest `*_count`, and none older than `*_age_ms`.
 
-    Dead letters go by age alone: a count would throw away what a person still has to look at.
+    A run goes by the queue that it begins in. Dead letters go by age alone: a count would throw
+    away what a person still has to look at.
+
+    Attributes:
+        completed_age_ms: From a run's end; None takes the settings' `retention_ms`.
+        failed_age_ms: The same of a failed run, but never less than its letters are kept; None
+            takes the settings' `dead_retention_ms`.
+        dead_age_ms: From the death of a letter.
     """
 
     completed_count: NonNegativeInt = 100
-    completed_age_ms: Milliseconds = 86_400_000
+    completed_age_ms: Milliseconds | None = None
     failed_count: NonNegativeInt = 50
-    failed_age_ms: Milliseconds = 7 * 86_400_000
+    failed_age_ms: Milliseconds | None = None
     dead_age_ms: Milliseconds = 30 * 86_400_000
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -41,6 +41,20 @@ Definition = Pipeline | Stage[..., Any]
 _SLICES_AT_ONCE = 8
 
 
+class Terms(NamedTuple):
+    """What the policies of a plan's queues say of its runs.
+
+    Attributes:
+        depths: Queue to the messages it may hold; queues without a limit are left out.
+        keep_ms: How long a run is kept from its end.
+        failed_keep_ms: The same if it failed; None leaves it to the process that ends it.
+    """
+
+    depths: Depths
+    keep_ms: int
+    failed_keep_ms: int | None
+
+
 class Starter:
     """Starts runs of one engine.
 
@@ -70,7 +84,7 @@ class Starter:
         self._wire = wire
         self._store, self._settings, self._tracer = store, settings, tracer
         self._handle = handle
-        self._depths_of: dict[str, Depths] = {}
+        self._terms_of: dict[str, Terms] = {}
 
     def one(self, definition: Definition, start: Start) -> Run:
         """Starts one run; raises what `Engine.start` raises."""
@@ -105,20 +119,20 @@ class Starter:
         limit = self._settings().policy(full.queue).max_depth or 0
         return QueueFull(full.queue, full.depth, limit, tuple(accepted))
 
-    def _depths(self, plan: Plan) -> Depths:
-        """How many messages the queues of a plan may hold, those without a limit left out."""
-        found = self._depths_of.get(plan.hash)
+    def _terms(self, definition: Definition) -> Terms:
+        plan = definition.plan()
+        found = self._terms_of.get(plan.hash)
         if found is None:
-            policies = [self._settings().policy(queue) for queue in queues_of(plan)]
-            found = {policy.name: policy.max_depth for policy in policies if policy.max_depth}
-            self._depths_of[plan.hash] = found
+            found = self._terms_of[plan.hash] = terms_of(
+                _queue_of(definition), queues_of(plan), self._settings()
+            )
         return found
 
     def _begin_all(self, definition: Definition, packed: list[bytes]) -> list[Verdict]:
         plan, store = definition.plan(), self._store()
         self._plans.add(plan)
         store.runs.put_plan(plan.hash, plan.to_json())
-        slices, depths = slices_of(packed), self._depths(plan)
+        slices, depths = slices_of(packed), self._terms(definition).depths
         verdicts: list[Verdict] = []
         for at in range(0, len(slices), _SLICES_AT_ONCE):
             group = slices[at : at + _SLICES_AT_ONCE]
@@ -157,23 +171,21 @@ class Starter:
             raise OptionInvalid(
                 "delay", start.delay_ms, "left out where a pipeline does not begin with one stage"
             )
-        claim = self._claim(definition, start)
+        claim, terms = self._claim(definition, start), self._terms(definition)
+        own_ms = definition.retention_ms if isinstance(definition, Pipeline) else None
         return Beginning(
             run,
             definition.name,
             plan.hash,
             start.tenant,
             # A key pins the result of its run: a duplicate finds it as long as the key lives.
-            max(self._keep_ms(definition), claim.ttl_ms if claim else 0),
+            max(terms.keep_ms if own_ms is None else own_ms, claim.ttl_ms if claim else 0),
             start.delay_ms,
             self._wire.edges(plan.hash, trace, edges),
             start.key,
             claim,
+            terms.failed_keep_ms,
         ).packed()
-
-    def _keep_ms(self, definition: Definition) -> int:
-        own = definition.retention_ms if isinstance(definition, Pipeline) else None
-        return self._settings().retention_ms if own is None else own
 
     def _claim(self, definition: Definition, start: Start) -> Claim | None:
         policy, settings = definition.idempotency, self._settings()
@@ -193,6 +205,22 @@ class Starter:
 def _queue_of(definition: Definition) -> str:
     node = definition.plan().nodes[0]
     return str(getattr(node, "queue", "default"))
+
+
+def terms_of(first: str, queues: Sequence[str], settings: Settings) -> Terms:
+    """The terms of runs that begin in `first` and go through `queues`."""
+    policies = [settings.policy(queue) for queue in queues]
+    retention = settings.policy(first).retention
+    completed_ms, failed_ms = retention.completed_age_ms, retention.failed_age_ms
+    if failed_ms is not None:
+        # A letter has to find its run when it is redriven, whichever stage died.
+        letters_ms = [policy.retention.dead_age_ms for policy in policies]
+        failed_ms = min(max(failed_ms, *letters_ms), settings.dead_retention_ms)
+    return Terms(
+        {policy.name: policy.max_depth for policy in policies if policy.max_depth},
+        settings.retention_ms if completed_ms is None else completed_ms,
+        failed_ms,
+    )
 
 
 def queues_of(plan: Plan) -> list[str]:

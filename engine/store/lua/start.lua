@@ -2,7 +2,7 @@
 -- KEYS    1 prefix of the shard
 -- ARGV    1 msgpack {queue: messages it may hold} ('' for no limits), 2.. one msgpack array a run: {run, pipeline, plan, tenant,
 --         keep_ms, delay_ms, edges, caller's key or false, idempotency type or false, digest, window_ms (0: the digest
---         is an explicit key), ttl_ms, restart}
+--         is an explicit key), ttl_ms, restart, keep_ms if it fails or false}
 -- RETURNS one verdict a run: 'started', {run that holds the key, its state}, or {'full', queue, messages it holds}
 -- ERRORS  PLAN_MISSING a plan is not stored: put it, then call again
 -- COST    O(edges) a run
@@ -43,8 +43,8 @@ local function holder_of(tenant, type, digest, window)
 end
 
 for i = 2, #ARGV do
-  local id, pipeline, plan, tenant, keep, delay, edges, caller, type, digest, window, ttl, restart =
-    unpack(cmsgpack.unpack(ARGV[i]), 1, 13)
+  local id, pipeline, plan, tenant, keep, delay, edges, caller, type, digest, window, ttl, restart, failed_keep =
+    unpack(cmsgpack.unpack(ARGV[i]), 1, 14)
   if redis.call('EXISTS', key.plan(plan)) == 0 then return redis.error_reply('PLAN_MISSING ' .. plan) end
   local holder, claim = false, nil
   if type then holder, claim = holder_of(tenant, type, digest, window) end
@@ -63,6 +63,7 @@ for i = 2, #ARGV do
       fields = { 'state', 'running', 'pipeline', pipeline, 'plan', plan, 'tenant', tenant, 'started', now, 'keep', keep } }
     hop.runs[id] = run
     if caller then hop.note(run, 'key', caller) end
+    if failed_keep then hop.note(run, 'failed_keep', failed_keep) end
     if claim then claims[claim] = { id, ttl } end
     indexed[#indexed + 1] = now
     indexed[#indexed + 1] = id
