@@ -29,6 +29,7 @@ from engine.broker.handed import Handed
 from engine.broker.hooks import Hooks
 from engine.broker.outbox import Outbox
 from engine.broker.pump import Pump
+from engine.broker.rules import Rules
 from engine.broker.worktable import Workplace
 from engine.config.policies import QueuePolicy
 from engine.errors import QueueFull, StoreError, UnsafeEncoder
@@ -40,7 +41,6 @@ from engine.workflow.names import DEFAULT_TENANT
 
 VERSION = "0.1"
 _SWITCH_S = 0.001
-_SHARE_OF_CLASS = (1, 2, 4)  # low, medium, high
 
 
 class RedisBroker(Broker):
@@ -218,8 +218,7 @@ class RedisBroker(Broker):
                     self.wire,
                     credit=Credit(self._threads, QUEUE_PREFETCH),
                     priority_of=self._actor_priority,
-                    shares=self._shares,
-                    limits=lambda queue: self._policy(queue).global_concurrency,
+                    rules=Rules(self._policy),
                     workplace=self._workplace,
                     version=VERSION,
                 )
@@ -231,15 +230,6 @@ class RedisBroker(Broker):
     def _actor_priority(self, name: str) -> int | None:
         actor = self.actors.get(name)
         return None if actor is None else actor.priority
-
-    def _shares(self, queues: Sequence[str], wanted: int) -> list[tuple[str, int]]:
-        """Queues, the higher class first; each gets a share so that the lower never starve."""
-        if len(queues) == 1:
-            return [(queues[0], wanted)]
-        classes = {queue: self._policy(queue).priority_class for queue in queues}
-        total = sum(_SHARE_OF_CLASS[c] for c in classes.values())
-        ordered = sorted(queues, key=lambda queue: -classes[queue])
-        return [(q, max(1, wanted * _SHARE_OF_CLASS[classes[q]] // total)) for q in ordered]
 
     # -- middleware -------------------------------------------------------------------------------
 

@@ -95,6 +95,10 @@ class RetentionPolicy(Record):
     dead_age_ms: Milliseconds = 30 * 86_400_000
 
 
+# One lost beat is no death, and neither are two.
+_BEAT_MS, _BEATS_AT_LEAST = 1_000, 3
+
+
 class QueuePolicy(Record):
     """How one queue is worked.
 
@@ -107,8 +111,9 @@ class QueuePolicy(Record):
         memory_limit_mb: Resident memory at which a worker process of this queue is replaced.
         retry: Retry policy of stages that declare none.
         max_stalls: Proven deaths of a worker that a message survives; 0 is "dead at the first".
-        stall_after_ms: Silence after which a worker counts as dead. Ten seconds suffice because
-            heartbeats come every second; queue libraries that renew locks per job ask for thirty.
+        stall_after_ms: Silence after which a worker counts as dead; the longest of a process's
+            queues holds for it. Ten seconds suffice because heartbeats come every second; queue
+            libraries that renew locks per job ask for thirty.
         retention: What is kept of ended work.
         max_depth: Messages the queue takes before an enqueue is refused; None sets no limit.
         max_wait_ms: Longest wait before a message expires; None lets it wait for ever.
@@ -122,10 +127,10 @@ class QueuePolicy(Record):
     memory_limit_mb: PositiveInt | None = None
     retry: RetryPolicy = RetryPolicy()
     max_stalls: NonNegativeInt = 1
-    stall_after_ms: Milliseconds = Field(default=10_000, ge=3_000)
+    stall_after_ms: Milliseconds = Field(default=10_000, ge=_BEATS_AT_LEAST * _BEAT_MS)
     retention: RetentionPolicy = RetentionPolicy()
     max_depth: PositiveInt | None = None
-    max_wait_ms: Milliseconds | None = None
+    max_wait_ms: Milliseconds | None = Field(default=None, ge=1)
 
     @property
     def priority_class(self) -> int:

@@ -154,9 +154,14 @@ class Transit:
         pid: int,
         version: str,
         limits: Sequence[tuple[str, int | None]],
+        *,
+        silence_ms: int = 10_000,
     ) -> None:
-        """Registers a consumer and the global concurrency that its settings give to each queue."""
-        arguments: list[Any] = [consumer, host, pid, version]
+        """Registers a consumer and the global concurrency that its settings give to each queue.
+
+        It is taken for dead when it has not beaten for `silence_ms`.
+        """
+        arguments: list[Any] = [consumer, host, pid, version, silence_ms]
         for queue, limit in limits:
             arguments += (queue, "" if limit is None else limit)
         self.links.call("enlist", arguments)

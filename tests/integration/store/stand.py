@@ -189,9 +189,17 @@ class Stand:
         )
         return [message.id for message in messages]
 
-    def hand(self, name: str = "c1", queues: Sequence[str] = ("q",), **limits: int | None) -> Hand:
+    def hand(
+        self,
+        name: str = "c1",
+        queues: Sequence[str] = ("q",),
+        *,
+        silence_ms: int = SILENCE_MS,
+        **limits: int | None,
+    ) -> Hand:
         """Enlists a consumer."""
-        self.store.transit.enlist(name, "host", 1, "0.1", [(q, limits.get(q)) for q in queues])
+        of_queues = [(queue, limits.get(queue)) for queue in queues]
+        self.store.transit.enlist(name, "host", 1, "0.1", of_queues, silence_ms=silence_ms)
         return Hand(self, name, queues)
 
     def beginning(
