@@ -115,6 +115,7 @@ class Engine:
                 events_kept=settings.event_stream_length,
                 failed_keep_ms=settings.dead_retention_ms,
                 unknown_grace_ms=settings.unknown_stage_grace_ms,
+                wait_replicas=settings.wait_replicas,
             )
 
     @cached_property
@@ -171,6 +172,7 @@ class Engine:
             PayloadTooLarge: Nothing was sent.
             IdempotentRunFailed: The key belongs to a run that failed.
             QueueFull: A queue that it begins in is at its `max_depth`; nothing was started.
+            NotReplicated: The run has started, and too few replicas confirmed it in time.
             StoreUnreachable, StoreFull, StoreBusy: Nothing was started, or it is safe to repeat.
         """
         return self._starter.one(definition, Start(payload, tenant, key, delay_ms, priority))

@@ -107,6 +107,27 @@ class ScriptRefused(StoreError):
         )
 
 
+class NotReplicated(StoreError):
+    """Runs have started, but fewer replicas than `wait_replicas` confirmed them in time.
+
+    `runs` has an entry for each input: the id of its run, None where it was refused.
+    """
+
+    code = "not_replicated"
+
+    def __init__(
+        self, confirmed: int, wanted: int, within_ms: int, runs: Sequence[str | None] = ()
+    ) -> None:
+        self.confirmed, self.wanted, self.within_ms = confirmed, wanted, within_ms
+        self.runs = tuple(runs)
+        named = f" {self.runs[0]}" if len(self.runs) == 1 else f"s, {len(self.runs):,} of them,"
+        super().__init__(
+            f"The run{named} started, but {confirmed} of {wanted} replicas confirmed within "
+            f"{within_ms:,} ms: a failover now may lose what started. It goes on by itself; do not "
+            "start it again without a key. Check the replicas, or lower wait_replicas."
+        )
+
+
 class QueueFull(StoreError):
     """The queue holds as many messages as its limit allows; what was refused was not enqueued.
 

@@ -6,7 +6,7 @@ equal starts is first, the store decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import msgspec
 from engine.config import Settings
 from engine.errors import (
     IdempotentRunFailed,
+    NotReplicated,
     OptionInvalid,
     PayloadTooLarge,
     QueueFull,
@@ -91,11 +92,13 @@ class Starter:
         run = new_run_id()
         with self._span(definition, run, start) as trace:  # until the store has answered
             verdict = self._begin_all(definition, [self._packed(definition, run, start, trace)])[0]
-        if verdict is None:
-            return self._handle(run, False)
         if type(verdict) is Full:
             raise self._queue_full(verdict)
-        holder, state = verdict
+        holder, state = verdict or (run, RunState.RUNNING)
+        if unsafe := self._not_replicated([holder]):
+            raise unsafe
+        if verdict is None:
+            return self._handle(run, False)
         if state == RunState.FAILED:
             raise IdempotentRunFailed(holder, start.key or "of the content")
         return self._handle(holder, True)
@@ -108,16 +111,30 @@ class Starter:
             with self._span(definition, run, start) as trace:
                 packed.append(self._packed(definition, run, start, trace))
         verdicts = self._begin_all(definition, packed)
+        accepted = list(map(_accepted, runs, verdicts))
+        unsafe = self._not_replicated(accepted)
         if full := next((verdict for verdict in verdicts if type(verdict) is Full), None):
-            raise self._queue_full(full, map(_accepted, runs, verdicts))
+            raise self._queue_full(full, accepted) from unsafe
+        if unsafe:
+            raise unsafe
         return [
             self._handle(run, False) if verdict is None else self._handle(verdict[0], True)
             for run, verdict in zip(runs, verdicts, strict=True)
         ]
 
-    def _queue_full(self, full: Full, accepted: Iterable[str | None] = ()) -> QueueFull:
+    def _queue_full(self, full: Full, accepted: Sequence[str | None] = ()) -> QueueFull:
         limit = self._settings().policy(full.queue).max_depth or 0
-        return QueueFull(full.queue, full.depth, limit, tuple(accepted))
+        return QueueFull(full.queue, full.depth, limit, accepted)
+
+    def _not_replicated(self, runs: Sequence[str | None]) -> NotReplicated | None:
+        """Waits until enough replicas have what was started; None if they do, or none has to."""
+        replicas = self._store().replicas
+        if not replicas.wanted or not any(runs):
+            return None
+        confirmed = replicas.confirmed()
+        if confirmed >= replicas.wanted:
+            return None
+        return NotReplicated(confirmed, replicas.wanted, replicas.within_ms, runs)
 
     def _terms(self, definition: Definition) -> Terms:
         plan = definition.plan()
