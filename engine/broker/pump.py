@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -108,7 +109,15 @@ class Pump:
             del self._consumers[consumer.queue]
 
     def _listened_for(self) -> list[str]:
-        return [queue for queue in self._consumers if queue not in self.paused]
+        serving = [queue for queue in self._consumers if queue not in self.paused]
+        return self.rules.open(serving, self._held_by_queue)
+
+    def _held_by_queue(self) -> Counter[str]:
+        """Leases of each queue as they will be when the group in hand is committed."""
+        held = Counter(handed.queue_name for handed in list(self.held.values()))
+        held.update(delivery.queue for delivery in self._arrived)
+        held.subtract(self._committer.leaving_by_queue())
+        return held
 
     @property
     def queues(self) -> list[str]:
@@ -297,7 +306,7 @@ class Pump:
             self._fetches + 1,
             wanted,
             idle,
-            self.rules.shares(queues, wanted),
+            self.rules.shares(queues, wanted, self._held_by_queue),
             stays_busy=stays_busy,
         )
 

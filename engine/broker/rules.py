@@ -5,6 +5,7 @@ The room owns reading policies for the process as a whole; it holds nothing that
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from engine.config.policies import QueuePolicy
@@ -27,14 +28,34 @@ class Rules:
         """The global concurrency of each queue, None for no limit."""
         return [(queue, self._policy(queue).global_concurrency) for queue in queues]
 
-    def shares(self, queues: Sequence[str], wanted: int) -> list[tuple[str, int]]:
-        """Queues, the higher class first; each gets a share so that the lower never starve."""
-        if len(queues) == 1:
-            return [(queues[0], wanted)]
+    def open(self, queues: Iterable[str], held: Callable[[], Counter[str]]) -> list[str]:
+        """Queues of which this process may run more; `held` is asked only where one has a cap."""
+        caps = {queue: self._policy(queue).local_concurrency for queue in queues}
+        if not any(caps.values()):
+            return list(caps)
+        now = held()
+        return [queue for queue, cap in caps.items() if cap is None or now[queue] < cap]
+
+    def shares(
+        self, queues: Sequence[str], wanted: int, held: Callable[[], Counter[str]]
+    ) -> list[tuple[str, int]]:
+        """Open queues, the higher class first; each gets a share so that the lower never starve.
+
+        A share below 0 is all that its queue may give: what this process may run of it at once,
+        less what it holds. So nothing waits here for a place, and others can take it.
+        """
         classes = {queue: self._policy(queue).priority_class for queue in queues}
         total = sum(_SHARE_OF_CLASS[c] for c in classes.values())
         ordered = sorted(queues, key=lambda queue: -classes[queue])
-        return [(q, max(1, wanted * _SHARE_OF_CLASS[classes[q]] // total)) for q in ordered]
+        shares = [(q, max(1, wanted * _SHARE_OF_CLASS[classes[q]] // total)) for q in ordered]
+        caps = {queue: self._policy(queue).local_concurrency for queue in queues}
+        if not any(caps.values()):
+            return shares
+        now = held()
+        return [
+            (queue, share if (cap := caps[queue]) is None else -min(share, cap - now[queue]))
+            for queue, share in shares
+        ]
 
     def silence_ms(self, queues: Iterable[str]) -> int:
         """How long the process may be silent before it counts as dead: the longest of its queues.

@@ -109,7 +109,8 @@ class Transit:
     ) -> Call:
         """The call that leases up to `wanted` messages; `queues` are (name, share).
 
-        A consumer that `stays_busy` cannot empty itself now and is not asked to.
+        A share below 0 is also the most that its queue may give. A consumer that `stays_busy`
+        cannot empty itself now and is not asked to.
         """
         state = 1 if idle else ("-" if stays_busy else 0)
         arguments: list[Any] = [consumer, number, wanted, state]

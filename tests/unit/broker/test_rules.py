@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+
 from engine.broker.rules import Rules
 from engine.config import Settings
 from engine.store.entries import Delivery
@@ -8,6 +11,7 @@ SETTINGS = Settings(
     queues={
         "calm": {"stall_after": "60s", "priority": "low"},
         "quick": {"stall_after": "4s", "max_wait": "5s", "priority": "high"},
+        "few": {"local_concurrency": 3},
     }
 )
 RULES = Rules(SETTINGS.policy)
@@ -30,6 +34,27 @@ def test_a_message_is_overdue_beyond_the_wait_of_its_queue_and_not_at_it() -> No
     assert RULES.overdue(delivery("calm", 0), 10**12) is None
 
 
+def holds(**queues: int) -> Callable[[], Counter[str]]:
+    return lambda: Counter(queues)
+
+
 def test_higher_classes_come_first_and_the_lowest_gets_a_share() -> None:
-    assert RULES.shares(["calm", "quick"], 10) == [("quick", 8), ("calm", 2)]
-    assert RULES.shares(["calm"], 10) == [("calm", 10)]
+    assert RULES.shares(["calm", "quick"], 10, holds()) == [("quick", 8), ("calm", 2)]
+    assert RULES.shares(["calm"], 10, holds()) == [("calm", 10)]
+
+
+def test_a_queue_gives_no_more_than_the_process_may_run_of_it() -> None:
+    assert RULES.shares(["few"], 10, holds(few=1)) == [("few", -2)]
+    assert RULES.shares(["few"], 1, holds(few=1)) == [("few", -1)]
+    assert RULES.shares(["few", "any"], 10, holds(few=2)) == [("few", -1), ("any", 5)]
+
+
+def test_a_queue_that_gave_all_is_closed_and_nobody_counts_where_no_queue_has_a_cap() -> None:
+    assert RULES.open(["few", "any"], holds(few=2)) == ["few", "any"]
+    assert RULES.open(["few", "any"], holds(few=3, any=9)) == ["any"]
+
+    def counted() -> Counter[str]:
+        raise AssertionError
+
+    assert RULES.open(["calm", "any"], counted) == ["calm", "any"]
+    assert RULES.shares(["any"], 4, counted) == [("any", 4)]
