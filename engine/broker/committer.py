@@ -6,7 +6,7 @@ cannot be written to, endings wait here; how many is bounded by the process's cr
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from typing import Any
 
 from dramatiq.logging import get_logger
@@ -47,9 +47,10 @@ class Committer:
         """How many messages the group in hand frees."""
         return len(self._group)
 
-    def leaving_by_queue(self) -> Counter[str]:
-        """The same, by queue."""
-        return Counter(handed.queue_name for _, handed in self._group)
+    @property
+    def leaving_ids(self) -> set[str]:
+        """Which messages these are."""
+        return {handed.delivery.id for _, handed in self._group}
 
     def call(self, consumer: str) -> Call | None:
         """The call that commits the group in hand, or the next one; None if there is nothing."""

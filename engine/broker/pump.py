@@ -114,10 +114,9 @@ class Pump:
 
     def _held_by_queue(self) -> Counter[str]:
         """Leases of each queue as they will be when the group in hand is committed."""
-        held = Counter(handed.queue_name for handed in list(self.held.values()))
-        held.update(delivery.queue for delivery in self._arrived)
-        held.subtract(self._committer.leaving_by_queue())
-        return held
+        leaving = self._committer.leaving_ids
+        stays = (h.queue_name for i, h in list(self.held.items()) if i not in leaving)
+        return Counter(stays) + Counter(delivery.queue for delivery in self._arrived)
 
     @property
     def queues(self) -> list[str]:
