@@ -82,15 +82,18 @@ class RetentionPolicy(Record):
     away what a person still has to look at.
 
     Attributes:
+        completed_count: The newest that are kept; None goes by age alone. A run stays for an hour
+            from its end, and as long as an idempotency key needs it.
+        failed_count: The same of failed runs; one stays as long as a dead letter of it does.
         completed_age_ms: From a run's end; None takes the settings' `retention_ms`.
         failed_age_ms: The same of a failed run, but never less than its letters are kept; None
             takes the settings' `dead_retention_ms`.
         dead_age_ms: From the death of a letter.
     """
 
-    completed_count: NonNegativeInt = 100
+    completed_count: NonNegativeInt | None = None
     completed_age_ms: Milliseconds | None = None
-    failed_count: NonNegativeInt = 50
+    failed_count: NonNegativeInt | None = None
     failed_age_ms: Milliseconds | None = None
     dead_age_ms: Milliseconds = 30 * 86_400_000
 

@@ -141,7 +141,7 @@ class Starter:
         found = self._terms_of.get(plan.hash)
         if found is None:
             found = self._terms_of[plan.hash] = terms_of(
-                _queue_of(definition), queues_of(plan), self._settings()
+                plan.first_queue, queues_of(plan), self._settings()
             )
         return found
 
@@ -168,7 +168,10 @@ class Starter:
     def _span(self, definition: Definition, run: str, start: Start) -> Iterator[str | None]:
         """The span of a send around a block; gives what its messages carry, None if not traced."""
         span = self._tracer().producer_span(
-            _queue_of(definition), run_id=run, tenant=start.tenant, pipeline=definition.name
+            definition.plan().first_queue,
+            run_id=run,
+            tenant=start.tenant,
+            pipeline=definition.name,
         )
         if span is None:
             yield None
@@ -217,11 +220,6 @@ class Starter:
         )
         window_ms = policy.window_or(settings.idempotency_window_ms)
         return Claim(definition.name, digest, window_ms, policy.ttl_ms, restart)
-
-
-def _queue_of(definition: Definition) -> str:
-    node = definition.plan().nodes[0]
-    return str(getattr(node, "queue", "default"))
 
 
 def terms_of(first: str, queues: Sequence[str], settings: Settings) -> Terms:

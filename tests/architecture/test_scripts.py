@@ -234,6 +234,7 @@ WRAPPERS: dict[str, Callable[[Store, Any], object]] = {
     "enqueue": lambda s, _: s.transit.enqueue("call", [Outgoing("m", "q", "t", 5, 1, 0, b"")] * 2),
     "fetch": lambda s, link: s.transit.fetch(link, "c", 1, 5, [("q", 5)]),
     "flush": lambda s, _: s.queues.flush("q"),
+    "forget": lambda s, _: s.runs.forget(["r", "t"]),
     "lead": lambda s, _: s.lead("a", 1000),
     "limit": lambda s, _: s.queues.limit("t", Limits()),
     "pause": lambda s, _: s.queues.pause("q"),

@@ -64,7 +64,10 @@ for i = 2, #ARGV do
     hop.runs[id] = run
     if caller then hop.note(run, 'key', caller) end
     if failed_keep then hop.note(run, 'failed_keep', failed_keep) end
-    if claim then claims[claim] = { id, ttl } end
+    if claim then
+      claims[claim] = { id, ttl }
+      hop.note(run, 'claimed', 1)
+    end
     indexed[#indexed + 1] = now
     indexed[#indexed + 1] = id
     if delay > 0 then
