@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from engine.config import RetentionPolicy
+from engine.config import QueuePolicy, RetentionPolicy
 from engine.maintenance.duty import Maintained
 from engine.workflow.plan import Plan
 
@@ -31,26 +31,28 @@ def forget_beyond(engine: Maintained, now_ms: int) -> int:
 
 def _beyond(engine: Maintained, now_ms: int) -> Iterator[str]:
     seen: Counter[tuple[str, str]] = Counter()
-    queues: dict[str, str] = {}  # of plans
+    policies: dict[str, QueuePolicy] = {}  # of plans
     for page in engine.store.runs.pages():
         for run, head in zip(page, engine.store.runs.heads(page), strict=True):
             if head is None or head.ended_at_ms is None:
                 continue
-            if head.plan not in queues:
-                queues[head.plan] = _queue_of(engine, head.plan)
-            queue = queues[head.plan]
-            most = _most(engine.settings.policy(queue).retention, head.state)
-            seen[queue, head.state] += 1
+            policy = policies.get(head.plan)
+            if policy is None:
+                policy = policies[head.plan] = _policy_of(engine, head.plan)
+            most = _most(policy.retention, head.state)
+            seen[policy.name, head.state] += 1
             left_alone = head.ended_at_ms > now_ms - LEFT_ALONE_MS
-            if most is not None and seen[queue, head.state] > most and not left_alone:
+            if most is not None and seen[policy.name, head.state] > most and not left_alone:
                 yield run
 
 
 def _most(retention: RetentionPolicy, state: str) -> int | None:
-    counts = {"completed": retention.completed_count, "failed": retention.failed_count}
-    return counts.get(state)
+    if state == "completed":
+        return retention.completed_count
+    return retention.failed_count if state == "failed" else None
 
 
-def _queue_of(engine: Maintained, plan: str) -> str:
+def _policy_of(engine: Maintained, plan: str) -> QueuePolicy:
+    """The policy of the queue that runs of a plan begin in."""
     raw = engine.store.runs.plan(plan)
-    return Plan.from_json(raw).first_queue if raw else ""
+    return engine.settings.policy(Plan.from_json(raw).first_queue if raw else "default")
