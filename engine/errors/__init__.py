@@ -50,6 +50,7 @@ from engine.errors.runs import (
     WaitTimeout,
 )
 from engine.errors.store import (
+    NotReplicated,
     QueueFull,
     SchemaMismatch,
     ScriptRefused,
@@ -81,6 +82,7 @@ __all__ = [
     "NameInvalid",
     "NoCaseMatches",
     "NoEngine",
+    "NotReplicated",
     "OptionInvalid",
     "PayloadInvalid",
     "PayloadTooLarge",
