@@ -13,48 +13,35 @@ from functools import cached_property
 from typing import Any
 
 import dramatiq
-import msgspec
 from dramatiq import broker as dramatiq_broker
 
 from engine import current
 from engine.broker import RedisBroker
 from engine.config import QueuePolicy, Settings, load_settings
 from engine.errors import (
-    IdempotentRunFailed,
-    OptionInvalid,
     PayloadTooLarge,
     RunCancelled,
     RunEnded,
     RunFailed,
     RunNotFound,
-    ScriptRefused,
     SignalsFull,
 )
 from engine.execution import Runner, StageActor
 from engine.execution.actor import BuiltInActor
 from engine.execution.insight import Insight
 from engine.execution.plans import Plans
+from engine.execution.starter import Definition, Starter
 from engine.middleware import Batching, ours
 from engine.store.embedded import EmbeddedServer
-from engine.store.entries import Beginning, Claim
 from engine.store.store import Store, connect
-from engine.store.transit import slices_of
 from engine.telemetry.instruments import Instruments
 from engine.telemetry.tracing import Tracer
 from engine.workflow import registry
-from engine.workflow.edges import Edge, Send
 from engine.workflow.names import FAIL_STAGE, RELAY_STAGE, TIMER_STAGE
-from engine.workflow.pipeline import Pipeline
 from engine.workflow.retry import Retry
-from engine.workflow.run import Run, RunState, RunView, StageView, new_run_id
+from engine.workflow.run import Run, RunState, RunView, StageView
 from engine.workflow.stage import Stage
 from engine.workflow.start import Start
-from engine.workflow.transitions import begin
-
-Definition = Pipeline | Stage[..., Any]
-
-# Written together before the replies are read: server and client work at the same time.
-_SLICES_AT_ONCE = 8
 
 
 class Engine:
@@ -99,6 +86,15 @@ class Engine:
             placing=self._place,
             cancelled=self.runner.interrupt,
         )
+        self._starter = Starter(
+            self.plans,
+            self.definitions,
+            self.broker.wire,
+            store=lambda: self.store,
+            settings=lambda: self.settings,
+            tracer=lambda: self.tracer,
+            handle=lambda run, duplicate: Run(run, self, duplicate),
+        )
         for name, act in (
             (RELAY_STAGE, self.runner.relay),
             (TIMER_STAGE, self.runner.time_out),
@@ -130,8 +126,10 @@ class Engine:
                 url,
                 namespace=settings.namespace,
                 timeout_ms=settings.redis_timeout_ms,
+                events_kept=settings.event_stream_length,
                 failed_keep_ms=settings.dead_retention_ms,
                 unknown_grace_ms=settings.unknown_stage_grace_ms,
+                wait_replicas=settings.wait_replicas,
             )
 
     @cached_property
@@ -187,117 +185,23 @@ class Engine:
         Raises:
             PayloadTooLarge: Nothing was sent.
             IdempotentRunFailed: The key belongs to a run that failed.
+            QueueFull: A queue that it begins in is at its `max_depth`; nothing was started.
+            NotReplicated: The run has started, and too few replicas confirmed it in time.
             StoreUnreachable, StoreFull, StoreBusy: Nothing was started, or it is safe to repeat.
         """
-        start = Start(payload, tenant, key, delay_ms, priority)
-        run = new_run_id()
-        span = self.tracer.producer_span(
-            _queue_of(definition), run_id=run, tenant=tenant, pipeline=definition.name
-        )
-        if span is None:
-            verdict = self._begin_all(definition, [self._packed(definition, run, start, None)])[0]
-        else:
-            with span:
-                packed = self._packed(definition, run, start, span.traceparent)
-                verdict = self._begin_all(definition, [packed])[0]
-        if verdict is None:
-            return Run(run, self)
-        holder, state = verdict
-        if state == RunState.FAILED:
-            raise IdempotentRunFailed(holder, key or "of the content")
-        return Run(holder, self, duplicate=True)
+        return self._starter.one(definition, Start(payload, tenant, key, delay_ms, priority))
 
     def start_many(self, definition: Definition, starts: Sequence[Start]) -> list[Run]:
-        """Starts runs in bulk, each slice of up to 256 all or none; raises as `start`.
+        """Starts runs in bulk, up to 256 in one script; raises as `start`.
 
+        A full queue refuses some and takes others: `QueueFull.accepted` tells which were started.
         A start that repeats the key of an earlier run, failed or not, gives that run's handle.
         """
-        runs = [new_run_id() for _ in starts]
-        queue = _queue_of(definition)
-        packed: list[bytes] = []
-        for run, start in zip(runs, starts, strict=True):
-            span = self.tracer.producer_span(
-                queue, run_id=run, tenant=start.tenant, pipeline=definition.name
-            )
-            if span is None:
-                packed.append(self._packed(definition, run, start, None))
-            else:
-                with span:
-                    packed.append(self._packed(definition, run, start, span.traceparent))
-        verdicts = self._begin_all(definition, packed)
-        return [
-            Run(run, self) if verdict is None else Run(verdict[0], self, duplicate=True)
-            for run, verdict in zip(runs, verdicts, strict=True)
-        ]
+        return self._starter.many(definition, starts)
 
     async def astart(self, definition: Definition, payload: bytes, **options: Any) -> Run:
         """Starts one run without blocking the event loop."""
         return await asyncio.to_thread(self.start, definition, payload, **options)
-
-    def _begin_all(
-        self, definition: Definition, packed: list[bytes]
-    ) -> list[tuple[str, str] | None]:
-        for plan in definition.plans():
-            self.plans.add(plan)
-            self.store.runs.put_plan(plan.hash, plan.to_json())
-        slices = slices_of(packed)
-        verdicts: list[tuple[str, str] | None] = []
-        for at in range(0, len(slices), _SLICES_AT_ONCE):
-            group = slices[at : at + _SLICES_AT_ONCE]
-            try:
-                verdicts += self.store.transit.start_slices(group)
-            except ScriptRefused as error:
-                if error.reason != "PLAN_MISSING":
-                    raise
-                # The server has lost the plan, and nothing of a slice without it was started.
-                for plan in definition.plans():
-                    self.store.runs.forget_plan(plan.hash)
-                    self.store.runs.put_plan(plan.hash, plan.to_json())
-                verdicts += self.store.transit.start_slices(group)
-        return verdicts
-
-    def _packed(self, definition: Definition, run: str, start: Start, trace: str | None) -> bytes:
-        limit = self.settings.max_payload_bytes
-        if len(start.payload) > limit:
-            raise PayloadTooLarge(definition.name, len(start.payload), limit)
-        plan = definition.plan()
-        edges = begin(plan, start.payload, self.definitions.decide, self.plans.get)
-        if start.priority is not None:
-            edges = [_with_priority(edge, start.priority) for edge in edges]
-        if start.delay_ms and not (len(edges) == 1 and type(edges[0]) is Send):
-            raise OptionInvalid(
-                "delay", start.delay_ms, "left out where a pipeline does not begin with one stage"
-            )
-        claim = self._claim(definition, start)
-        return Beginning(
-            run,
-            definition.name,
-            plan.hash,
-            start.tenant,
-            # A key pins the result of its run: a duplicate finds it as long as the key lives.
-            max(self._keep_ms(definition), claim.ttl_ms if claim else 0),
-            start.delay_ms,
-            self.broker.wire.edges(plan.hash, trace, edges),
-            start.key,
-            claim,
-        ).packed()
-
-    def _keep_ms(self, definition: Definition) -> int:
-        own = definition.retention_ms if isinstance(definition, Pipeline) else None
-        return self.settings.retention_ms if own is None else own
-
-    def _claim(self, definition: Definition, start: Start) -> Claim | None:
-        policy = definition.idempotency
-        restart = policy is not None and policy.on_dead == "restart"
-        if start.key is not None:
-            ttl_ms = policy.ttl_ms if policy else self.settings.idempotency_ttl_ms
-            return Claim(definition.name, start.key, 0, ttl_ms, restart)
-        if policy is None:
-            return None
-        digest = policy.content_key(
-            start.payload, [field.name for field in definition.inputs.fields]
-        )
-        return Claim(definition.name, digest, policy.window_ms, policy.ttl_ms, restart)
 
     # -- what run handles ask ---------------------------------------------------------------------
 
@@ -435,12 +339,3 @@ def build_default() -> Engine:
     if dramatiq_broker.global_broker is None:
         dramatiq.set_broker(engine.broker)
     return engine
-
-
-def _queue_of(definition: Definition) -> str:
-    node = definition.plan().nodes[0]
-    return str(getattr(node, "queue", "default"))
-
-
-def _with_priority(edge: Edge, priority: int) -> Edge:
-    return msgspec.structs.replace(edge, priority=priority) if type(edge) is Send else edge

@@ -17,7 +17,6 @@ from engine.errors import ScriptRefused, StoreError
 from engine.store.connection import Link
 
 BEAT_S = 1.0
-SILENCE_MS = 10_000
 GAP_MS = 3_000
 _STUCK_S = 10.0
 
@@ -76,7 +75,12 @@ class Beat:
             return
         held = pump.holding
         pulse = pump.store.transit.beat(
-            link, pump.consumer, pump.queues, self._since_ms, silence_ms=SILENCE_MS, gap_ms=GAP_MS
+            link,
+            pump.consumer,
+            pump.queues,
+            self._since_ms,
+            silence_ms=pump.rules.silence_ms(pump.queues),
+            gap_ms=GAP_MS,
         )
         self._since_ms = pulse.now_ms - 5_000
         pump.obey(pulse.paused, pulse.cancelled, work_waits=pulse.work_waits)

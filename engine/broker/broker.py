@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -28,10 +29,11 @@ from engine.broker.handed import Handed
 from engine.broker.hooks import Hooks
 from engine.broker.outbox import Outbox
 from engine.broker.pump import Pump
+from engine.broker.rules import Rules
 from engine.broker.worktable import Workplace
 from engine.config.policies import QueuePolicy
-from engine.errors import StoreError, UnsafeEncoder
-from engine.store.entries import Outgoing
+from engine.errors import QueueFull, StoreError, UnsafeEncoder
+from engine.store.entries import Full, Outgoing
 from engine.store.store import Store, connect
 from engine.store.transit import slices_of
 from engine.store.wire import Wire
@@ -39,7 +41,6 @@ from engine.workflow.names import DEFAULT_TENANT
 
 VERSION = "0.1"
 _SWITCH_S = 0.001
-_SHARE_OF_CLASS = (1, 2, 4)  # low, medium, high
 
 
 class RedisBroker(Broker):
@@ -84,7 +85,8 @@ class RedisBroker(Broker):
                 return own
 
         self._give_store = store
-        self._policy = policies or (lambda queue: QueuePolicy(name=queue))
+        # Asked for with every message; settings do not change.
+        self._policy: Callable[[str], QueuePolicy] = cache(policies or _default_policy)
         self.wire = Wire(placing or self._place)
         self.outbox = Outbox()
         self._cancelled = cancelled or _ignore
@@ -121,6 +123,7 @@ class RedisBroker(Broker):
             delay: Milliseconds, any number of them.
 
         Raises:
+            QueueFull: The queue is at its `max_depth`; nothing was enqueued.
             StoreUnreachable, StoreFull, StoreBusy: Nothing was enqueued, or it is safe to repeat.
         """
         try:
@@ -141,23 +144,45 @@ class RedisBroker(Broker):
         self.emit_before("enqueue", message, delay)
         outgoing = self._outgoing(identity, message, delay or 0)
         if not self.outbox.take(outgoing):
-            verdict = self.store.transit.enqueue(identity, [outgoing])[0]
+            verdict = self.store.transit.enqueue(identity, [outgoing], self._depths([message]))[0]
+            if isinstance(verdict, Full):
+                raise self._queue_full(verdict)
             if verdict != "enqueued":
                 message = message.copy(options={"duplicate_of": verdict})
         self.emit_after("enqueue", message, delay)
         return message
 
     def enqueue_many(self, messages: Sequence[Message[Any]]) -> list[Message[Any]]:
-        """Enqueues messages in bulk: a slice of up to 256 is all or none."""
+        """Enqueues messages in bulk, up to 256 in one script.
+
+        Raises:
+            QueueFull: Some were refused; its `accepted` tells which were enqueued.
+        """
         outgoing: list[bytes] = []
         for message in messages:
             self.emit_before("enqueue", message, None)
             outgoing.append(self._outgoing(str(uuid4()), message, 0).packed())
+        verdicts: list[str | Full] = []
+        depths = self._depths(messages)
         for batch in slices_of(outgoing):
-            self.store.links.call("enqueue", [str(uuid4()), *batch])
-        for message in messages:
-            self.emit_after("enqueue", message, None)
+            verdicts += self.store.transit.enqueue_slice(str(uuid4()), batch, depths)
+        accepted: list[str | None] = []
+        for message, verdict in zip(messages, verdicts, strict=True):
+            refused = isinstance(verdict, Full)
+            accepted.append(None if refused else message.message_id)
+            if not refused:
+                self.emit_after("enqueue", message, None)
+        if full := next((verdict for verdict in verdicts if isinstance(verdict, Full)), None):
+            raise self._queue_full(full, accepted)
         return list(messages)
+
+    def _depths(self, messages: Sequence[Message[Any]]) -> dict[str, int]:
+        limits = {m.queue_name: self._policy(m.queue_name).max_depth for m in messages}
+        return {queue: limit for queue, limit in limits.items() if limit}
+
+    def _queue_full(self, full: Full, accepted: Sequence[str | None] = ()) -> QueueFull:
+        limit = self._policy(full.queue).max_depth or 0
+        return QueueFull(full.queue, full.depth, limit, accepted)
 
     def _outgoing(self, identity: str, message: Message[Any], delay_ms: int) -> Outgoing:
         options = message.options
@@ -196,8 +221,7 @@ class RedisBroker(Broker):
                     self.wire,
                     credit=Credit(self._threads, QUEUE_PREFETCH),
                     priority_of=self._actor_priority,
-                    shares=self._shares,
-                    limits=lambda queue: self._policy(queue).global_concurrency,
+                    rules=Rules(self._policy),
                     workplace=self._workplace,
                     on_cancelled=self._cancelled,
                     version=VERSION,
@@ -210,15 +234,6 @@ class RedisBroker(Broker):
     def _actor_priority(self, name: str) -> int | None:
         actor = self.actors.get(name)
         return None if actor is None else actor.priority
-
-    def _shares(self, queues: Sequence[str], wanted: int) -> list[tuple[str, int]]:
-        """Queues, the higher class first; each gets a share so that the lower never starve."""
-        if len(queues) == 1:
-            return [(queues[0], wanted)]
-        classes = {queue: self._policy(queue).priority_class for queue in queues}
-        total = sum(_SHARE_OF_CLASS[c] for c in classes.values())
-        ordered = sorted(queues, key=lambda queue: -classes[queue])
-        return [(q, max(1, wanted * _SHARE_OF_CLASS[classes[q]] // total)) for q in ordered]
 
     # -- middleware -------------------------------------------------------------------------------
 
@@ -321,6 +336,10 @@ class RedisBroker(Broker):
 
 def _ignore(_runs: frozenset[str]) -> None:
     """A broker without an engine has no runs."""
+
+
+def _default_policy(queue: str) -> QueuePolicy:
+    return QueuePolicy(name=queue)
 
 
 def _sooner(dramatiq_priority: int) -> int:

@@ -47,6 +47,11 @@ class Committer:
         """How many messages the group in hand frees."""
         return len(self._group)
 
+    @property
+    def leaving_ids(self) -> set[str]:
+        """Which messages these are."""
+        return {handed.delivery.id for _, handed in self._group}
+
     def call(self, consumer: str) -> Call | None:
         """The call that commits the group in hand, or the next one; None if there is nothing."""
         if self._gathered and not self._group:

@@ -246,6 +246,13 @@ def unknown(handed: Handed) -> Ending:
     return _ended(handed.delivery, "unknown", 0, reason="unknown_stage", story=story, stage=stage)
 
 
+def expired(handed: Handed, why: str) -> Ending:
+    """A delivery that waited longer than its queue allows is a dead letter and is not begun."""
+    stage = handed.actor_name if handed.attempt else ""
+    story = _story(Failure("Expired", why, ""))
+    return _ended(handed.delivery, "dead", 0, reason="expired", story=story, stage=stage)
+
+
 def _failure_of(handed: Handed) -> Failure:
     if handed._exception is not None:
         return Failure.of(handed._exception)

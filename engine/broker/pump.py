@@ -11,7 +11,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -22,7 +23,8 @@ from engine.broker.committer import Committer
 from engine.broker.consumer import QueueConsumer
 from engine.broker.credit import Credit
 from engine.broker.ear import Ear
-from engine.broker.handed import Handed, dropped, ending_of, hand, released, unknown
+from engine.broker.handed import Handed, dropped, ending_of, expired, hand, released, unknown
+from engine.broker.rules import Rules
 from engine.broker.worktable import Workplace
 from engine.errors import ScriptRefused, StoreError
 from engine.store.connection import Link, named_error, script_missing
@@ -39,8 +41,6 @@ _DRAINED_AT_MOST_S = 10.0
 _GATHERED_AT_MOST = 1_000
 _LAG_S = 0.003  # how soon another thread is called to work that waits
 
-Shares = Callable[[Sequence[str], int], list[tuple[str, int]]]
-
 
 class Pump:
     """Moves deliveries between the store and Dramatiq's worker.
@@ -49,28 +49,27 @@ class Pump:
         store: Where messages live.
         wire: Turns outcomes into the scripts' tuples.
         priority_of: Dramatiq's priority of an actor; None if this process has none of that name.
-        shares: Orders queues by priority and splits the wanted messages among them.
-        limits: Global concurrency of a queue, or None.
+        rules: What the policies of the queues say.
         workplace: The worker's table, where messages wait for a thread.
         on_cancelled: Told which runs are cancelled, so that their attempts are interrupted.
         version: Told to the store with the consumer.
     """
 
-    def __init__(  # noqa: PLR0913 - one per collaborator
+    def __init__(
         self,
         store: Store,
         wire: Wire,
         *,
         credit: Credit,
         priority_of: Callable[[str], int | None],
-        shares: Shares,
-        limits: Callable[[str], int | None],
+        rules: Rules,
         workplace: Workplace,
         on_cancelled: Callable[[frozenset[str]], None],
         version: str,
     ) -> None:
         self.store = store
         self.credit = credit
+        self.rules = rules
         self.consumer = uuid4().hex
         self.progress_at = time.monotonic()
         self.held: dict[str, Handed] = {}
@@ -81,12 +80,7 @@ class Pump:
         self.paused: frozenset[str] = frozenset()
         self._logger = get_logger(__name__, type(self))  # type: ignore[no-untyped-call]
         self._wire = wire
-        self._priority_of, self._shares, self._limits, self._version = (
-            priority_of,
-            shares,
-            limits,
-            version,
-        )
+        self._priority_of, self._version = priority_of, version
         self._workplace = workplace
         self._on_cancelled = on_cancelled
         self._consumers: dict[str, QueueConsumer] = {}
@@ -121,7 +115,14 @@ class Pump:
             del self._consumers[consumer.queue]
 
     def _listened_for(self) -> list[str]:
-        return [queue for queue in self._consumers if queue not in self.paused]
+        serving = [queue for queue in self._consumers if queue not in self.paused]
+        return self.rules.open(serving, self._held_by_queue)
+
+    def _held_by_queue(self) -> Counter[str]:
+        """Leases of each queue as they will be when the group in hand is committed."""
+        leaving = self._committer.leaving_ids
+        stays = (h.queue_name for i, h in list(self.held.items()) if i not in leaving)
+        return Counter(stays) + Counter(delivery.queue for delivery in self._arrived)
 
     @property
     def queues(self) -> list[str]:
@@ -271,9 +272,13 @@ class Pump:
         queues = tuple(self._consumers)
         if queues == self._enlisted or not self._fetching:
             return
-        limits = [(queue, self._limits(queue)) for queue in queues]
         self.store.transit.enlist(
-            self.consumer, socket.gethostname(), os.getpid(), self._version, limits
+            self.consumer,
+            socket.gethostname(),
+            os.getpid(),
+            self._version,
+            self.rules.limits(queues),
+            silence_ms=self.rules.silence_ms(queues),
         )
         self._enlisted = queues
         self._work_waits = True
@@ -327,7 +332,7 @@ class Pump:
             self._fetches + 1,
             wanted,
             idle,
-            self._shares(queues, wanted),
+            self.rules.shares(queues, wanted, self._held_by_queue),
             stays_busy=stays_busy,
         )
 
@@ -406,6 +411,9 @@ class Pump:
             priority = self._priority_of(handed.actor_name)
             if handed.sick:
                 self.finish(handed)
+            elif not self._alone and (why := self.rules.overdue(delivery, self._arrived_at_ms)):
+                # A suspect has been begun once: it is under way, however long that took.
+                self._end(expired(handed, why), handed)
             elif priority is None:
                 self._end(unknown(handed), handed)
             elif self._workplace.serves(delivery.queue):

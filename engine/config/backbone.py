@@ -30,6 +30,7 @@ def _queue(
         "global_concurrency": concurrency,
         "memory_limit_mb": memory_mb,
         "retry": {"attempts": attempts, "base_ms": base_ms},
+        "retention": {"completed_count": 100, "failed_count": 50},
     }
 
 

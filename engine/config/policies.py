@@ -78,14 +78,28 @@ class RetryPolicy(Record):
 class RetentionPolicy(Record):
     """What a queue keeps of its past: the newest `*_count`, and none older than `*_age_ms`.
 
-    Dead letters go by age alone: a count would throw away what a person still has to look at.
+    A run goes by the queue that it begins in. Dead letters go by age alone: a count would throw
+    away what a person still has to look at.
+
+    Attributes:
+        completed_count: The newest that are kept; None goes by age alone. A run stays for an hour
+            from its end, and as long as an idempotency key needs it.
+        failed_count: The same of failed runs; one stays as long as a dead letter of it does.
+        completed_age_ms: From a run's end; None takes the settings' `retention_ms`.
+        failed_age_ms: The same of a failed run, but never less than its letters are kept; None
+            takes the settings' `dead_retention_ms`.
+        dead_age_ms: From the death of a letter.
     """
 
-    completed_count: NonNegativeInt = 100
-    completed_age_ms: Milliseconds = 86_400_000
-    failed_count: NonNegativeInt = 50
-    failed_age_ms: Milliseconds = 7 * 86_400_000
+    completed_count: NonNegativeInt | None = None
+    completed_age_ms: Milliseconds | None = None
+    failed_count: NonNegativeInt | None = None
+    failed_age_ms: Milliseconds | None = None
     dead_age_ms: Milliseconds = 30 * 86_400_000
+
+
+# One lost beat is no death, and neither are two.
+_BEAT_MS, _BEATS_AT_LEAST = 1_000, 3
 
 
 class QueuePolicy(Record):
@@ -100,8 +114,9 @@ class QueuePolicy(Record):
         memory_limit_mb: Resident memory at which a worker process of this queue is replaced.
         retry: Retry policy of stages that declare none.
         max_stalls: Proven deaths of a worker that a message survives; 0 is "dead at the first".
-        stall_after_ms: Silence after which a worker counts as dead. Ten seconds suffice because
-            heartbeats come every second; queue libraries that renew locks per job ask for thirty.
+        stall_after_ms: Silence after which a worker counts as dead; the longest of a process's
+            queues holds for it. Ten seconds suffice because heartbeats come every second; queue
+            libraries that renew locks per job ask for thirty.
         retention: What is kept of ended work.
         max_depth: Messages the queue takes before an enqueue is refused; None sets no limit.
         max_wait_ms: Longest wait before a message expires; None lets it wait for ever.
@@ -115,10 +130,10 @@ class QueuePolicy(Record):
     memory_limit_mb: PositiveInt | None = None
     retry: RetryPolicy = RetryPolicy()
     max_stalls: NonNegativeInt = 1
-    stall_after_ms: Milliseconds = Field(default=10_000, ge=3_000)
+    stall_after_ms: Milliseconds = Field(default=10_000, ge=_BEATS_AT_LEAST * _BEAT_MS)
     retention: RetentionPolicy = RetentionPolicy()
     max_depth: PositiveInt | None = None
-    max_wait_ms: Milliseconds | None = None
+    max_wait_ms: Milliseconds | None = Field(default=None, ge=1)
 
     @property
     def priority_class(self) -> int:

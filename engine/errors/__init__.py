@@ -52,6 +52,7 @@ from engine.errors.runs import (
     WaitTimeout,
 )
 from engine.errors.store import (
+    NotReplicated,
     QueueFull,
     SchemaMismatch,
     ScriptRefused,
@@ -83,6 +84,7 @@ __all__ = [
     "NameInvalid",
     "NoCaseMatches",
     "NoEngine",
+    "NotReplicated",
     "OptionInvalid",
     "PayloadInvalid",
     "PayloadTooLarge",

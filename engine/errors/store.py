@@ -6,6 +6,8 @@ translates its client's errors into these.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.errors.tree import CallboardError, shown
 
 
@@ -105,14 +107,45 @@ class ScriptRefused(StoreError):
         )
 
 
+class NotReplicated(StoreError):
+    """Runs have started, but fewer replicas than `wait_replicas` confirmed them in time.
+
+    `runs` has an entry for each input: the id of its run, None where it was refused.
+    """
+
+    code = "not_replicated"
+
+    def __init__(
+        self, confirmed: int, wanted: int, within_ms: int, runs: Sequence[str | None] = ()
+    ) -> None:
+        self.confirmed, self.wanted, self.within_ms = confirmed, wanted, within_ms
+        self.runs = tuple(runs)
+        named = f" {self.runs[0]}" if len(self.runs) == 1 else f"s, {len(self.runs):,} of them,"
+        super().__init__(
+            f"The run{named} started, but {confirmed} of {wanted} replicas confirmed within "
+            f"{within_ms:,} ms: a failover now may lose what started. It goes on by itself; do not "
+            "start it again without a key. Check the replicas, or lower wait_replicas."
+        )
+
+
 class QueueFull(StoreError):
-    """The queue holds as many messages as its limit allows; nothing was enqueued."""
+    """The queue holds as many messages as its limit allows; what was refused was not enqueued.
+
+    `accepted` is empty for one start or message. In bulk it has an entry for each input: the id of
+    its run or message where it was taken, None where it was refused.
+    """
 
     code = "queue_full"
 
-    def __init__(self, queue: str, depth: int, limit: int) -> None:
-        self.queue, self.depth, self.limit = queue, depth, limit
+    def __init__(
+        self, queue: str, depth: int, limit: int, accepted: Sequence[str | None] = ()
+    ) -> None:
+        self.queue, self.depth, self.limit, self.accepted = queue, depth, limit, tuple(accepted)
+        refused = self.accepted.count(None)
+        what = "Nothing was enqueued"
+        if self.accepted:
+            what = f"{refused:,} of {len(self.accepted):,} were refused, see `accepted` for which"
         super().__init__(
-            f"Queue {queue!r} holds {depth:,} messages; its limit is {limit:,}. Nothing was "
-            "enqueued. Send later, add workers, or raise the queue's max_depth."
+            f"Queue {queue!r} holds {depth:,} messages; its limit is {limit:,}. {what}. "
+            "Send later, add workers, or raise the queue's max_depth."
         )

@@ -6,11 +6,13 @@ visible.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from dramatiq import Broker, Message
 from dramatiq.middleware import Middleware, MiddlewareError
 
+from engine.config import Settings
 from engine.errors import OptionInvalid
 from engine.workflow.idempotency import Idempotency
 from engine.workflow.names import key_name
@@ -22,7 +24,13 @@ class IdempotencyKeys(Middleware):
 
     A message that repeats a key is not enqueued; the returned copy names the first one in its
     option `duplicate_of`.
+
+    Args:
+        settings: Gives the settings of the engine.
     """
+
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
 
     @property
     def actor_options(self) -> set[str]:
@@ -43,4 +51,4 @@ class IdempotencyKeys(Middleware):
             raise MiddlewareError(str(OptionInvalid("idempotency", policy, "an Idempotency(...)")))
         payload = encode_untyped([list(message.args), message.kwargs])
         options["idempotency_key"] = f"{message.actor_name}:{policy.content_key(payload)}"
-        options["idempotency_ttl_ms"] = policy.window_ms
+        options["idempotency_ttl_ms"] = policy.window_or(self._settings().idempotency_window_ms)

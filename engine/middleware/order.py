@@ -53,7 +53,7 @@ def ours(
         Metrics(instruments),  # inside the span, outside of Dramatiq's vetoes: a skip counts as one
         Tenancy(settings),  # names the tenant before a key is derived from it
         batching,  # only the life of the worker concerns it
-        IdempotencyKeys(),  # the last to change a message before it is sent
+        IdempotencyKeys(settings),  # the last to change a message before it is sent
         # Dramatiq's own, in its default order. Stages have retries and deadlines of their own.
         AgeLimit(),
         TimeLimit(),

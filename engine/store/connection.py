@@ -25,7 +25,7 @@ from engine.errors import (
     StoreUnreachable,
 )
 from engine.store.keys import SCHEMA_VERSION, Keys
-from engine.store.scripts import Script, load
+from engine.store.scripts import EVENTS_KEPT, Script, load
 
 Argument = bytes | str | int | float
 _HOLDING = (
@@ -57,6 +57,8 @@ class Links:
         keys: Key names; `keys.prefix` is KEYS[1] of every script.
         patience_ms: How long one call goes on trying through lost connections.
         shifted_clock: Test build of the scripts.
+        owned: Whether closing the links closes the pool.
+        events_kept: Entries that the event stream keeps, about.
     """
 
     def __init__(
@@ -67,11 +69,13 @@ class Links:
         patience_ms: int = 5_000,
         shifted_clock: bool = False,
         owned: bool = True,
+        events_kept: int = EVENTS_KEPT,
     ) -> None:
         self.pool = pool
         self.keys = keys
         self.patience_ms = patience_ms
         self.shifted_clock = shifted_clock
+        self.events_kept = events_kept
         self._owned = owned
         self._idle: list[Link] = []
         self._pid = os.getpid()
@@ -80,7 +84,7 @@ class Links:
 
     def script(self, name: str) -> Script:
         """The script by its name, as this store runs it."""
-        return load(name, shifted_clock=self.shifted_clock)
+        return load(name, shifted_clock=self.shifted_clock, events_kept=self.events_kept)
 
     def take(self) -> Link:
         """An idle link, or a new one; give it back with `give`."""

@@ -60,7 +60,11 @@ class Claim(NamedTuple):
 
 
 class Beginning(NamedTuple):
-    """A run on its way in; `edges` as `lua/include/edges.lua` wants them, bytes as `text`."""
+    """A run on its way in; `edges` as `lua/include/edges.lua` wants them, bytes as `text`.
+
+    It is kept for `keep_ms` from its end and, if it failed, `failed_keep_ms`; None leaves that to
+    the commit that ends it.
+    """
 
     run: str
     pipeline: str
@@ -71,11 +75,20 @@ class Beginning(NamedTuple):
     edges: list[tuple[Any, ...]]
     key: str | None
     claim: Claim | None
+    failed_keep_ms: int | None = None
 
     def packed(self) -> bytes:
         """As the script reads it."""
         claim = self.claim or (False, "", 0, 0, False)
-        return pack((*self[:4], str(self.keep_ms), *self[5:7], self.key or False, *claim))
+        failed = False if self.failed_keep_ms is None else str(self.failed_keep_ms)
+        return pack((*self[:4], str(self.keep_ms), *self[5:7], self.key or False, *claim, failed))
+
+
+class Full(NamedTuple):
+    """A queue that did not take a message or a run; `depth` is what it holds."""
+
+    queue: str
+    depth: int
 
 
 class Delivery(NamedTuple):

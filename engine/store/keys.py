@@ -145,7 +145,7 @@ SHAPES: dict[str, KeyShape] = {
         "hash",
         "while it beats",
         "beat",
-        "host, pid, queues, last fetch and commit",
+        "host, pid, queues, silence that is its death, last fetch and commit",
     ),
     "lease": KeyShape(
         "lease:{consumer}", "hash", "while leases are held", "fetch", "message id to delivery token"

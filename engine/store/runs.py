@@ -43,6 +43,14 @@ class RunRecord(NamedTuple):
     stages: list[StageRecord]
 
 
+class RunHead(NamedTuple):
+    """What a run is part of and how it stands; `ended_at_ms` is None while it runs."""
+
+    plan: str
+    state: str
+    ended_at_ms: int | None
+
+
 class Runs:
     """The runs of one shard."""
 
@@ -132,13 +140,39 @@ class Runs:
         return [run.decode() for run in found]
 
     def all(self, page: int = 500) -> Iterator[str]:
+        """Every run in the index, newest first."""
+        for runs in self.pages(page):
+            yield from runs
+
+    def pages(self, page: int = 500) -> Iterator[list[str]]:
         """Every run in the index, newest first, page by page."""
         at = 0
         while found := self.links.command(
             "ZREVRANGE", self.links.keys.name("runs"), at, at + page - 1
         ):
-            yield from (run.decode() for run in found)
+            yield [run.decode() for run in found]
             at += len(found)
+
+    def heads(self, runs: list[str]) -> list[RunHead | None]:
+        """Plan, state and end of many runs in one write; None for those that are gone."""
+        name = self.links.keys.name
+        replies = self.links.commands(
+            [("HMGET", name("run", run=run), "plan", "state", "ended") for run in runs]
+        )
+        return [
+            RunHead(plan.decode(), state.decode(), int(ended) if ended else None)
+            if plan and state
+            else None
+            for plan, state, ended in replies
+        ]
+
+    def forget(self, runs: list[str]) -> int:
+        """Takes ended runs away, at most 50; those that something still needs stay.
+
+        Returns:
+            How many went.
+        """
+        return int(self.links.call("forget", runs))
 
     def progress(self, run: str, position: str, done: float, total: float | None) -> None:
         """Notes how far a stage is; shown with the run."""

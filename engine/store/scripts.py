@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from engine.errors import OptionInvalid
 from engine.store.keys import lua_source
 
 _INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 _NEEDED = ("KEYS", "ARGV", "RETURNS", "ERRORS", "COST", "FLAGS")
 _ROOT = files("engine.store") / "lua"
+
+EVENTS_KEPT = 100_000
+"""Entries of the event stream that are kept where nobody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,20 @@ def names() -> list[str]:
 
 
 @cache
-def load(name: str, *, shifted_clock: bool = False) -> Script:
+def load(name: str, *, shifted_clock: bool = False, events_kept: int = EVENTS_KEPT) -> Script:
     """Assembles a script.
 
     Args:
         name: The file's name without `.lua`.
         shifted_clock: Test build: the clock include is replaced by one that a test can move.
+        events_kept: Entries that the event stream keeps, about. It becomes part of the source, so
+            that no call has to carry or read it.
+
+    Raises:
+        OptionInvalid: `events_kept` is no number above 0; nothing else may enter a script.
     """
+    if type(events_kept) is not int or events_kept < 1:
+        raise OptionInvalid("event_stream_length", events_kept, "a whole number above 0")
     text = (_ROOT / f"{name}.lua").read_text()
     header = header_of(text)
 
@@ -87,6 +98,7 @@ def load(name: str, *, shifted_clock: bool = False) -> Script:
 
     body = _INCLUDE.sub(include, text)
     body = "\n".join(line for line in body.splitlines() if line and not line.startswith("--"))
+    body = body.replace("{events_kept}", str(events_kept))
     flags = header["FLAGS"]
     shebang = "#!lua" if flags == "-" else f"#!lua flags={flags}"
     source = f"{shebang}\n{lua_source(body)}{body}\n".encode()

@@ -14,7 +14,9 @@ from engine.store.events import Events
 from engine.store.keys import Keys
 from engine.store.letters import Letters
 from engine.store.queues import Queues
+from engine.store.replicas import Replicas
 from engine.store.runs import Runs
+from engine.store.scripts import EVENTS_KEPT
 from engine.store.transit import Transit
 from engine.store.usage import Usage
 
@@ -29,6 +31,7 @@ class Store:
         client: The client they were taken from, if one was given.
         failed_keep_ms: How long failed runs are kept.
         unknown_grace_ms: How long a message of an unknown stage is offered before it dies.
+        wait_replicas: How many replicas a start waits for.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Store:
         client: redis.Redis | None = None,
         failed_keep_ms: int = 30 * DAY_MS,
         unknown_grace_ms: int = 60_000,
+        wait_replicas: int = 0,
     ) -> None:
         self.links = links
         self.client = client or redis.Redis(connection_pool=links.pool)
@@ -50,6 +54,7 @@ class Store:
         self.events = Events(links)
         self.duties = Duties(links)
         self.usage = Usage(links)
+        self.replicas = Replicas(links, wait_replicas)
 
     def lead(self, candidate: str, lease_ms: int) -> tuple[bool, int]:
         """Takes or renews the schedulers' leadership; 0 ms gives it up: (leads, fencing token)."""
@@ -92,6 +97,7 @@ def connect(
     client: redis.Redis | None = None,
     shifted_clock: bool = False,
     timeout_ms: int = 5_000,
+    events_kept: int = EVENTS_KEPT,
     parameters: dict[str, Any] | None = None,
     **keeping: int,
 ) -> Store:
@@ -101,5 +107,11 @@ def connect(
         if client is not None
         else pool_of(url, timeout_ms=timeout_ms, **(parameters or {}))
     )
-    links = Links(pool, Keys(namespace), shifted_clock=shifted_clock, owned=client is None)
+    links = Links(
+        pool,
+        Keys(namespace),
+        shifted_clock=shifted_clock,
+        owned=client is None,
+        events_kept=events_kept,
+    )
     return Store(links, client=client, **keeping)

@@ -5,17 +5,29 @@ Each function is one script; its signature is the contract that the script's hea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.store.connection import Link, Links
-from engine.store.entries import Batch, Beginning, Ending, Outgoing, Pulse, delivery_of
+from engine.store.entries import (
+    Batch,
+    Beginning,
+    Ending,
+    Full,
+    Outgoing,
+    Pulse,
+    delivery_of,
+    pack,
+)
 
 ARGUMENT_BYTES = 256 * 1024
 COMMITTED_AT_MOST = 128
 SENT_AT_MOST = 256
 
 Call = tuple[str, list[Any]]
+Verdict = tuple[str, str] | Full | None
+Depths = Mapping[str, int]
+NO_DEPTHS: Depths = {}
 
 
 class Transit:
@@ -32,35 +44,55 @@ class Transit:
         self._failed_keep_ms = failed_keep_ms
         self._unknown_grace_ms = unknown_grace_ms
 
-    def enqueue(self, call: str, messages: Sequence[Outgoing]) -> list[str]:
-        """Puts messages on their queues, all or none.
+    def enqueue(
+        self, call: str, messages: Sequence[Outgoing], most: Depths = NO_DEPTHS
+    ) -> list[str | Full]:
+        """Puts messages on their queues; see `enqueue_slice`."""
+        return self.enqueue_slice(call, [message.packed() for message in messages], most)
+
+    def enqueue_slice(
+        self, call: str, packed: Sequence[bytes], most: Depths = NO_DEPTHS
+    ) -> list[str | Full]:
+        """Puts messages on their queues, given packed `Outgoing`s.
 
         Args:
             call: Id of this call; calling again with it changes nothing and answers the same.
-            messages: At most `SENT_AT_MOST`, together at most `ARGUMENT_BYTES`.
+            packed: At most `SENT_AT_MOST`, together at most `ARGUMENT_BYTES`.
+            most: Queue to the messages it may hold; a full queue takes none.
 
         Returns:
-            For each message `enqueued`, or the id of the message that holds its idempotency key.
+            For each message `enqueued`, the id of the message that holds its idempotency key, or
+            the full queue that did not take it.
         """
-        reply = self.links.call("enqueue", [call, *(message.packed() for message in messages)])
-        return [verdict.decode() for verdict in reply]
+        reply = self.links.call("enqueue", [call, _depths(most), *packed])
+        return [
+            verdict.decode() if isinstance(verdict, bytes) else _full(verdict) for verdict in reply
+        ]
 
-    def start(self, runs: Iterable[bytes]) -> list[tuple[str, str] | None]:
-        """Begins runs, given packed `Beginning`s; all or none.
+    def start(self, runs: Iterable[bytes], most: Depths = NO_DEPTHS) -> list[Verdict]:
+        """Begins runs, given packed `Beginning`s; see the verdicts.
+
+        Args:
+            runs: At most `SENT_AT_MOST`, together at most `ARGUMENT_BYTES`.
+            most: Queue to the messages it may hold; a run begins in none that is full.
 
         Returns:
-            For each run None if it has started, else (run that holds the key, its state).
+            For each run None if it has started, else (run that holds the key, its state), or the
+            full queue that did not take it.
 
         Raises:
-            ScriptRefused: `PLAN_MISSING`: store the plan first.
+            ScriptRefused: `PLAN_MISSING`: store the plan first. Nothing was started.
         """
-        return [_verdict(verdict) for verdict in self.links.call("start", list(runs))]
+        return [_verdict(raw) for raw in self.links.call("start", [_depths(most), *runs])]
 
-    def start_slices(self, slices: Sequence[list[bytes]]) -> list[tuple[str, str] | None]:
+    def start_slices(
+        self, slices: Sequence[list[bytes]], most: Depths = NO_DEPTHS
+    ) -> list[Verdict]:
         """Like `start` for many slices, written together so that server and client work at once."""
+        depths = _depths(most)
         link = self.links.take()
         try:
-            replies = link.calls([("start", runs) for runs in slices])
+            replies = link.calls([("start", [depths, *runs]) for runs in slices])
         finally:
             self.links.give(link)
         return [_verdict(verdict) for reply in replies for verdict in reply]
@@ -77,7 +109,8 @@ class Transit:
     ) -> Call:
         """The call that leases up to `wanted` messages; `queues` are (name, share).
 
-        A consumer that `stays_busy` cannot empty itself now and is not asked to.
+        A share below 0 is also the most that its queue may give. A consumer that `stays_busy`
+        cannot empty itself now and is not asked to.
         """
         state = 1 if idle else ("-" if stays_busy else 0)
         arguments: list[Any] = [consumer, number, wanted, state]
@@ -122,9 +155,14 @@ class Transit:
         pid: int,
         version: str,
         limits: Sequence[tuple[str, int | None]],
+        *,
+        silence_ms: int = 10_000,
     ) -> None:
-        """Registers a consumer and the global concurrency that its settings give to each queue."""
-        arguments: list[Any] = [consumer, host, pid, version]
+        """Registers a consumer and the global concurrency that its settings give to each queue.
+
+        It is taken for dead when it has not beaten for `silence_ms`.
+        """
+        arguments: list[Any] = [consumer, host, pid, version, silence_ms]
         for queue, limit in limits:
             arguments += (queue, "" if limit is None else limit)
         self.links.call("enlist", arguments)
@@ -180,8 +218,18 @@ class Transit:
         return [message.decode() for message in link.call("reconcile", arguments)]
 
 
-def _verdict(raw: Any) -> tuple[str, str] | None:
-    return None if raw == b"started" else (raw[0].decode(), raw[1].decode())
+def _verdict(raw: Any) -> Verdict:
+    if raw == b"started":
+        return None
+    return _full(raw) if len(raw) == 3 else (raw[0].decode(), raw[1].decode())
+
+
+def _full(raw: Any) -> Full:
+    return Full(raw[1].decode(), int(raw[2]))
+
+
+def _depths(most: Depths) -> bytes:
+    return pack(most) if most else b""
 
 
 def slices_of(packed: Sequence[bytes]) -> list[list[bytes]]:

@@ -26,16 +26,17 @@ class Idempotency:
 
     Args:
         fields: the critical fields, as dotted paths into the payload; None takes all of it.
-        window: how far apart two equal starts may be to count as one.
+        window: how far apart two equal starts may be to count as one; None takes the
+            installation's, five minutes by default, but never more than the ttl.
         ttl: how long the result is kept for repeats.
         on_dead: what a repeat of a failed run gets: "error", or "restart" for a new run.
     """
 
     fields: Sequence[str] | None = None
-    window: Duration = "5m"
+    window: Duration | None = None
     ttl: Duration = "24h"
     on_dead: Literal["error", "restart"] = "error"
-    window_ms: int = field(init=False)
+    window_ms: int | None = field(init=False)
     ttl_ms: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,10 +44,18 @@ class Idempotency:
             object.__setattr__(self, "fields", _paths(self.fields))
         if self.on_dead not in ("error", "restart"):
             raise OptionInvalid("on_dead", self.on_dead, "'error' or 'restart'")
-        object.__setattr__(self, "window_ms", duration_ms(self.window, name="window"))
-        object.__setattr__(self, "ttl_ms", duration_ms(self.ttl, name="ttl"))
-        if not 0 < self.window_ms <= self.ttl_ms:
+        window_ms = None if self.window is None else duration_ms(self.window, name="window")
+        ttl_ms = duration_ms(self.ttl, name="ttl")
+        object.__setattr__(self, "window_ms", window_ms)
+        object.__setattr__(self, "ttl_ms", ttl_ms)
+        if not ttl_ms:
+            raise OptionInvalid("ttl", self.ttl, "a duration above 0")
+        if window_ms is not None and not 0 < window_ms <= ttl_ms:
             raise OptionInvalid("window", self.window, "a duration above 0 and up to the ttl")
+
+    def window_or(self, default_ms: int) -> int:
+        """Return the window in ms; `default_ms`, cut to the ttl, where the policy names none."""
+        return min(default_ms, self.ttl_ms) if self.window_ms is None else self.window_ms
 
     def content_key(self, payload: bytes, parameters: Sequence[str] = ()) -> str:
         """Return the key of a payload under this policy; see the function of this name."""

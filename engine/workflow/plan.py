@@ -298,6 +298,12 @@ class Plan:
             case _:
                 return None
 
+    @cached_property
+    def first_queue(self) -> str:
+        """The queue of the first stage in reading order: the one that a run begins in."""
+        stages = (node for node in self.nodes if isinstance(node, StageNode | RelayNode))
+        return next((node.queue for node in stages), "default")
+
     def stages(self) -> tuple[str, ...]:
         """Return the names of all stages in reading order, each once, built-in ones left out."""
         names: dict[str, None] = {}

@@ -234,6 +234,7 @@ WRAPPERS: dict[str, Callable[[Store, Any], object]] = {
     "enqueue": lambda s, _: s.transit.enqueue("call", [Outgoing("m", "q", "t", 5, 1, 0, b"")] * 2),
     "fetch": lambda s, link: s.transit.fetch(link, "c", 1, 5, [("q", 5)]),
     "flush": lambda s, _: s.queues.flush("q"),
+    "forget": lambda s, _: s.runs.forget(["r", "t"]),
     "lead": lambda s, _: s.lead("a", 1000),
     "limit": lambda s, _: s.queues.limit("t", Limits()),
     "pause": lambda s, _: s.queues.pause("q"),
@@ -269,7 +270,7 @@ def test_a_wrapper_passes_what_the_header_says(name: str) -> None:
 
 
 def test_bodies_that_are_packed_have_the_fields_that_the_headers_name() -> None:
-    for name, fields in (("enqueue", 9), ("commit", len(Ending._fields)), ("start", 13)):
+    for name, fields in (("enqueue", 9), ("commit", len(Ending._fields)), ("start", 14)):
         argv = scripts.load(name).header["ARGV"]
         [listed] = re.findall(r"msgpack array a \w+: \{([^}]*)\}", argv)
         listed = re.sub(r"\([^)]*\)", "", listed)

@@ -16,7 +16,6 @@ if _skew := float(os.environ.get("CHAOS_SKEW_S", "0")):
     time.time_ns = lambda: _true_time_ns() + int(_skew * 1e9)  # type: ignore[assignment]
 
 from engine import Settings, build
-from engine.broker import beat
 from engine.store.store import connect
 from tests.chaos import workload
 
@@ -25,12 +24,12 @@ _SETTINGS = Settings(
     namespace=os.environ["CHAOS_NAMESPACE"],
     unknown_stage_grace_ms=int(os.environ.get("CHAOS_GRACE_MS", "60000")),
     tracing_sample_ratio=0.0,
+    queues={workload.QUEUE: {"stall_after_ms": os.environ.get("CHAOS_SILENCE_MS", "10s")}},
 )
 _STORE = (
     connect(os.environ["CHAOS_URL"], namespace=os.environ["CHAOS_NAMESPACE"], shifted_clock=True)
     if os.environ.get("CHAOS_SHIFTED")
     else None
 )
-beat.SILENCE_MS = int(os.environ.get("CHAOS_SILENCE_MS", beat.SILENCE_MS))
 engine = build(_SETTINGS, store=_STORE)
 workload.plain_actors(engine.broker)

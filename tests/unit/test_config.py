@@ -282,3 +282,17 @@ def test_changed_settings_are_checked_again() -> None:
 def test_importing_reads_no_environment() -> None:
     code = "import os; os.environ['CALLBOARD_NONSENSE'] = '1'; import engine.config"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("value", ["2999ms", "1s", 0])
+def test_a_silence_shorter_than_three_beats_is_refused_by_name(value: object) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"queues\.q\.stall_after_ms.*QUEUES__Q__STALL_AFTER"
+    ):
+        Settings(queues={"q": {"stall_after": value}})
+    assert Settings(queues={"q": {"stall_after": "3s"}}).policy("q").stall_after_ms == 3_000
+
+
+def test_a_wait_of_nothing_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="max_wait_ms"):
+        Settings(queues={"q": {"max_wait": 0}})

@@ -1,6 +1,6 @@
 -- beat: notes that a consumer lives, returns what is due of the dead, and answers with what it must know.
 -- KEYS    1 prefix of the shard
--- ARGV    1 consumer, 2 ms of silence that is death, 3 ms without a reap that earn everyone a fresh start, 4 kept ms of
+-- ARGV    1 consumer, 2 ms of silence that is death, where the silent one did not ask for more, 3 ms without a reap that earn everyone a fresh start, 4 kept ms of
 --         failed runs, 5 see cancelled runs since (ms), 6.. its queues
 -- RETURNS {now ms, leases held, work waits 0|1, {paused queues}, {runs cancelled since}}
 -- ERRORS  GONE the consumer was taken for dead: drop what is held, come back under a new id
@@ -43,10 +43,12 @@ local ahead = redis.call('ZRANGE', key.consumers(), '(' .. now, '+inf', 'BYSCORE
 
 local dead, buried = {}, {} -- dead: {name, from and to in `returned`, whether that is all}
 if now - grace > silence or grace == 0 then
-  local silent = redis.call('ZRANGE', key.consumers(), '-inf', '(' .. (now - silence), 'BYSCORE', 'LIMIT', 0, BURIED_AT_MOST)
-  for i = 1, #silent do
+  local silent = redis.call('ZRANGE', key.consumers(), '-inf', '(' .. (now - silence), 'BYSCORE', 'LIMIT', 0, BURIED_AT_MOST, 'WITHSCORES')
+  for i = 1, #silent, 2 do
     if #returned >= RETURNED_AT_MOST then break end
-    if silent[i] ~= consumer then
+    local own = redis.pcall('HGET', key.consumer(silent[i]), 'silence')
+    local spared = type(own) == 'string' and now - silent[i + 1] <= tonumber(own)
+    if silent[i] ~= consumer and not spared then
       local held = redis.pcall('HGETALL', key.lease(silent[i])) -- a broken one tells nothing: it goes
       local number, from = math.min(#held / 2, RETURNED_AT_MOST - #returned), #returned + 1
       for j = 1, number * 2, 2 do

@@ -1,8 +1,9 @@
--- enqueue: puts plain Dramatiq messages on their queues, all or none.
+-- enqueue: puts plain Dramatiq messages on their queues, none on a full one.
 -- KEYS    1 prefix of the shard
--- ARGV    1 call id; 2.. one msgpack array a message: {id, queue, tenant, priority, allowed, delay_ms, body,
---         idempotency digest or false, idempotency ttl_ms}
--- RETURNS one verdict a message: 'enqueued' or the id of the message that holds its idempotency key
+-- ARGV    1 call id, 2 msgpack {queue: messages it may hold} ('' for no limits), 3.. one msgpack array a message:
+--         {id, queue, tenant, priority, allowed, delay_ms, body, idempotency digest or false, idempotency ttl_ms}
+-- RETURNS one verdict a message: 'enqueued', the id of the message that holds its idempotency key, or
+--         {'full', queue, messages it holds}
 -- ERRORS  -
 -- COST    O(log waiting) a message
 -- FLAGS   -
@@ -11,6 +12,7 @@
 -- include: slices
 -- include: check
 -- include: arrivals
+-- include: depth
 
 local now = tostring(clock_ms()) -- text, as it is mostly written
 local call = key.call(ARGV[1])
@@ -19,7 +21,9 @@ if before then return cmsgpack.unpack(before) end
 
 local verdicts = {}
 local claims = {}
-for i = 2, #ARGV do
+local refused = 0
+if ARGV[2] ~= '' then depth.most = cmsgpack.unpack(ARGV[2]) end
+for i = 3, #ARGV do
   local id, queue, tenant, priority, allowed, delay, body, digest, ttl = unpack(cmsgpack.unpack(ARGV[i]), 1, 9)
   local holder = false
   local claim
@@ -27,8 +31,12 @@ for i = 2, #ARGV do
     claim = key.idempotency(tenant, queue, digest)
     holder = (claims[claim] and claims[claim][1]) or redis.call('GET', claim)
   end
+  local held = not holder and depth.full(queue)
   if holder then
     verdicts[#verdicts + 1] = holder
+  elseif held then
+    verdicts[#verdicts + 1] = { 'full', queue, held }
+    refused = refused + 1
   else
     if claim then claims[claim] = { id, ttl } end
     arrivals.send(now, id, 'd', queue, tenant, priority, allowed, delay, body)
@@ -39,5 +47,6 @@ check('SCARD', key.queues())
 
 arrivals.land()
 for claim, holder in pairs(claims) do redis.call('SET', claim, holder[1], 'PX', math.max(holder[2], 1)) end
-redis.call('SET', call, cmsgpack.pack(verdicts), 'PX', 600000)
+-- A call that was refused as a whole has done nothing that another try could do twice.
+if refused < #verdicts then redis.call('SET', call, cmsgpack.pack(verdicts), 'PX', 600000) end
 return verdicts

@@ -1,7 +1,8 @@
 -- fetch: leases runnable messages to a consumer: promotes what is due, chooses tenants fairly, skips what may not run.
 -- KEYS    1 prefix of the shard
 -- ARGV    1 consumer, 2 number of this fetch, 3 messages wanted, 4 1 if the consumer holds nothing, - if it cannot
---         empty itself now, else 0, 5.. queues, in order of priority, each followed by its share of the wanted messages
+--         empty itself now, else 0, 5.. queues, in order of priority, each followed by its share of the wanted messages,
+--         which is below 0 where the queue may give no more than that
 -- RETURNS {now ms, ms until something falls due (-1: nothing), suspects wait 0|1, more is runnable 0|1,
 --         {id, token, record, inputs or false}...}
 -- ERRORS  GONE the consumer was taken for dead: come back under a new id
@@ -319,11 +320,11 @@ if suspects_wait == 0 then
   local room = wanted
   for i = 5, #ARGV, 2 do
     if room <= 0 then break end
-    room = room - serve(ARGV[i], math.min(room, tonumber(ARGV[i + 1])))
+    room = room - serve(ARGV[i], math.min(room, math.abs(ARGV[i + 1])))
   end
   for i = 5, #ARGV, 2 do
     if room <= 0 then break end
-    room = room - serve(ARGV[i], room)
+    if tonumber(ARGV[i + 1]) > 0 then room = room - serve(ARGV[i], room) end
   end
 end
 

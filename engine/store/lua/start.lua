@@ -1,8 +1,9 @@
--- start: begins runs of plans, each at most once a run id and once an idempotency key; all or none.
+-- start: begins runs of plans, each at most once a run id and once an idempotency key; none into a full queue.
 -- KEYS    1 prefix of the shard
--- ARGV    1.. one msgpack array a run: {run, pipeline, plan, tenant, keep_ms, delay_ms, edges, caller's key or false,
---         idempotency type or false, digest, window_ms (0: the digest is an explicit key), ttl_ms, restart}
--- RETURNS one verdict a run: 'started', or {run that holds the key, its state}
+-- ARGV    1 msgpack {queue: messages it may hold} ('' for no limits), 2.. one msgpack array a run: {run, pipeline, plan, tenant,
+--         keep_ms, delay_ms, edges, caller's key or false, idempotency type or false, digest, window_ms (0: the digest
+--         is an explicit key), ttl_ms, restart, keep_ms if it fails or false}
+-- RETURNS one verdict a run: 'started', {run that holds the key, its state}, or {'full', queue, messages it holds}
 -- ERRORS  PLAN_MISSING a plan is not stored: put it, then call again
 -- COST    O(edges) a run
 -- FLAGS   -
@@ -11,6 +12,7 @@
 -- include: slices
 -- include: check
 -- include: arrivals
+-- include: depth
 -- include: tale
 -- include: marks
 -- include: edges
@@ -20,6 +22,7 @@ local now = tostring(clock_ms()) -- text, as it is mostly written
 local verdicts = {}
 local claims = {}
 local indexed = {}
+if ARGV[1] ~= '' then depth.most = cmsgpack.unpack(ARGV[1]) end
 
 -- The run that holds an idempotency key, looking into the window before this one too: a duplicate
 -- across the edge is one all the same, if it is younger than the window is long.
@@ -41,24 +44,32 @@ local function holder_of(tenant, type, digest, window)
   return false, name
 end
 
-for i = 1, #ARGV do
-  local id, pipeline, plan, tenant, keep, delay, edges, caller, type, digest, window, ttl, restart =
-    unpack(cmsgpack.unpack(ARGV[i]), 1, 13)
+for i = 2, #ARGV do
+  local id, pipeline, plan, tenant, keep, delay, edges, caller, type, digest, window, ttl, restart, failed_keep =
+    unpack(cmsgpack.unpack(ARGV[i]), 1, 14)
   if redis.call('EXISTS', key.plan(plan)) == 0 then return redis.error_reply('PLAN_MISSING ' .. plan) end
   local holder, claim = false, nil
   if type then holder, claim = holder_of(tenant, type, digest, window) end
   local state = holder and ((hop.runs[holder] and 'running') or redis.call('HGET', key.run(holder), 'state'))
   if holder and holder ~= id and restart and (state == 'failed' or state == 'cancelled') then holder = false end
   if holder and holder ~= id then
-    verdicts[i] = { holder, state or 'completed' }
+    verdicts[i - 1] = { holder, state or 'completed' }
   elseif redis.call('HEXISTS', key.run(id), 'state') == 1 or hop.runs[id] then
-    verdicts[i] = 'started'
+    verdicts[i - 1] = 'started'
   else
+    local full, held = depth.full_of(edges)
+    if full then verdicts[i - 1] = { 'full', full, held } end
+  end
+  if not verdicts[i - 1] then
     local run = { id = id, name = key.run(id), tenant = tenant, keep = tonumber(keep), pipeline = pipeline, state = 'running',
       fields = { 'state', 'running', 'pipeline', pipeline, 'plan', plan, 'tenant', tenant, 'started', now, 'keep', keep } }
     hop.runs[id] = run
     if caller then hop.note(run, 'key', caller) end
-    if claim then claims[claim] = { id, ttl } end
+    if failed_keep then hop.note(run, 'failed_keep', failed_keep) end
+    if claim then
+      claims[claim] = { id, ttl }
+      hop.note(run, 'claimed', 1)
+    end
     indexed[#indexed + 1] = now
     indexed[#indexed + 1] = id
     if delay > 0 then
@@ -68,7 +79,7 @@ for i = 1, #ARGV do
       hop.follow(now, run, edges)
     end
     tell('run.started run=' .. id .. ' pipeline=' .. pipeline .. ' tenant=' .. tenant)
-    verdicts[i] = 'started'
+    verdicts[i - 1] = 'started'
   end
 end
 check('ZCARD', key.runs())

@@ -114,12 +114,15 @@ class Stand:
     Args:
         client: Connected to the server; its pool is shared by all stands.
         namespace: Of this stand alone.
+        options: Further ones of `connect`.
     """
 
-    def __init__(self, client: redis.Redis, namespace: str | None = None) -> None:
+    def __init__(self, client: redis.Redis, namespace: str | None = None, **options: Any) -> None:
         self.client = client
         self.namespace = namespace or f"t{uuid4().hex[:12]}"
-        self.store: Store = connect(client=client, namespace=self.namespace, shifted_clock=True)
+        self.store: Store = connect(
+            client=client, namespace=self.namespace, shifted_clock=True, **options
+        )
         self.keys = self.store.links.keys
         self.link = self.store.links.take()
         self.shift_ms = 0
@@ -186,9 +189,17 @@ class Stand:
         )
         return [message.id for message in messages]
 
-    def hand(self, name: str = "c1", queues: Sequence[str] = ("q",), **limits: int | None) -> Hand:
+    def hand(
+        self,
+        name: str = "c1",
+        queues: Sequence[str] = ("q",),
+        *,
+        silence_ms: int = SILENCE_MS,
+        **limits: int | None,
+    ) -> Hand:
         """Enlists a consumer."""
-        self.store.transit.enlist(name, "host", 1, "0.1", [(q, limits.get(q)) for q in queues])
+        of_queues = [(queue, limits.get(queue)) for queue in queues]
+        self.store.transit.enlist(name, "host", 1, "0.1", of_queues, silence_ms=silence_ms)
         return Hand(self, name, queues)
 
     def beginning(

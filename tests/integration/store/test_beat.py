@@ -43,6 +43,17 @@ def test_a_silent_consumers_leases_come_back_after_ten_seconds(stand: Stand, liv
     assert stand.events("consumer.lost")[0]["leases"] == "1"
 
 
+def test_a_consumer_may_be_silent_for_as_long_as_it_said(stand: Stand, living: Hand) -> None:
+    [message] = stand.send()
+    stand.hand("patient", silence_ms=30_000).fetch()
+    die_holding(stand, "usual")
+    pass_time(stand, 29, living)
+    assert audit(stand).place == {message: "leased by patient"}
+    assert [lost["consumer"] for lost in stand.events("consumer.lost")] == ["usual"]
+    pass_time(stand, 2, living)
+    assert audit(stand).place == {message: "suspect"}
+
+
 def test_a_beating_consumer_keeps_its_leases(stand: Stand, living: Hand) -> None:
     other = stand.hand("other")
     stand.send()

@@ -46,6 +46,7 @@ def build(client: redis.Redis) -> Scene:
         }.get(name, [one("0")])
         run = name.ljust(32, "0")
         scene.runs[name] = stand.start(edges, tenant="runs", run=run)
+    scene.runs["ended"] = stand.start([end()], tenant="runs", run="ended".ljust(32, "0"))
     stand.send(tenant="runs", priority=0)
     kept = {d.id: d for d in hand.fetch(20).deliveries}
     hand.end(kept[scene.runs["letter"] + ":0"], "dead")
@@ -151,6 +152,7 @@ CALLS: dict[str, Sequence[Callable[[Scene], object]]] = {
         lambda s: s.suspect_hand.fetch(9, idle=True),
     ],
     "flush": [lambda s: s.stand.store.queues.flush("q")],
+    "forget": [lambda s: s.stand.store.runs.forget(list(s.runs.values()))],
     "lead": [
         lambda s: s.stand.store.lead("leader", 5000),
         lambda s: s.stand.store.lead("leader", 0),

@@ -288,3 +288,14 @@ def _limits(**values: object):
     from engine.store.queues import Limits
 
     return Limits(**values)  # type: ignore[arg-type]
+
+
+def test_a_share_below_nothing_is_all_that_its_queue_gives(stand: Stand) -> None:
+    hand = stand.hand(queues=["q", "other"])
+    stand.send(5)
+    stand.send(2, queue="other")
+    batch = hand.fetch(10, shares=[("q", -2), ("other", 1)])
+    assert [d.queue for d in batch.deliveries] == ["q", "q", "other", "other"]
+    assert batch.more
+    assert stand.woken()
+    audit(stand)

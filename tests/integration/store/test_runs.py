@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
+from engine.store.entries import Claim
 from tests.integration.store.audit import audit, strays
-from tests.integration.store.stand import Hand, Stand, end, fork
+from tests.integration.store.stand import DAY_MS, Hand, Stand, arrive, end, fork
 
 
 def test_an_unknown_run_has_no_state(stand: Stand) -> None:
@@ -107,6 +108,58 @@ def test_prune_leaves_what_started_after_its_time_and_forgets_old_cancellations(
     assert stand.store.runs.prune(started_before_ms=edge, cancelled_before_ms=edge)[1] == 1
     assert list(stand.store.runs.all()) == [young]
     assert not stand.client.exists(stand.key("cancelled"))
+
+
+def finish(stand: Stand, hand: Hand, run: str, verb: str = "done") -> str:
+    [delivery] = [d for d in hand.fetch().deliveries if d.id.startswith(run)]
+    return hand.end(delivery, verb, edges=[end()] if verb == "done" else ())
+
+
+def test_a_completed_run_is_forgotten_with_all_its_keys(stand: Stand, hand: Hand) -> None:
+    before = set(stand.names())
+    run = stand.start(fork("0", "1", then="2"))
+    for delivery in hand.fetch().deliveries:
+        hand.end(delivery, edges=[arrive("2", int(delivery.id[33:]))])
+    assert finish(stand, hand, run) == "committed"
+    assert stand.store.runs.forget([run]) == 1
+    assert [name for name in set(stand.names()) - before if run in name] == []
+    assert list(stand.store.runs.all()) == []
+    assert stand.store.runs.forget([run]) == 0
+    audit(stand)
+
+
+def test_a_run_that_is_needed_is_not_forgotten(stand: Stand, hand: Hand) -> None:
+    keyed = stand.start(claim=Claim("pipe", "digest", 0, DAY_MS))
+    finish(stand, hand, keyed)
+    failed = stand.start()
+    finish(stand, hand, failed, "dead")
+    cancelled = stand.start()
+    stand.store.runs.cancel(cancelled)
+    running = stand.start()
+    before = stand.dump()
+    assert stand.store.runs.forget([keyed, failed, cancelled, running]) == 0
+    assert stand.dump() == before
+    assert stand.store.letters.redrive(f"{failed}:0") == "redriven"
+
+
+def test_a_failed_run_is_forgotten_once_its_letters_are_gone(stand: Stand, hand: Hand) -> None:
+    run = stand.start(fork("0", "1", then="2"))
+    first, second = hand.fetch().deliveries
+    hand.end(first, "dead")
+    hand.end(second, edges=[arrive("2", 1)])
+    assert stand.store.runs.forget([run]) == 0
+    stand.store.letters.purge("q")
+    assert stand.store.runs.forget([run]) == 1
+    assert [name for name in stand.names() if run in name] == []
+
+
+def test_the_heads_of_runs_tell_how_they_stand(stand: Stand, hand: Hand) -> None:
+    run, other = stand.start(), stand.start()
+    finish(stand, hand, run)
+    head, running, gone = stand.store.runs.heads([run, other, "0" * 32])
+    assert (head.plan, head.state, running.state, gone) == ("plan", "completed", "running", None)
+    assert abs(head.ended_at_ms - stand.now_ms()) < 5_000
+    assert running.ended_at_ms is None
 
 
 def test_one_candidate_leads_and_every_new_leader_has_a_higher_token(stand: Stand) -> None:

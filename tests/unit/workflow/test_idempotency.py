@@ -36,9 +36,15 @@ def test_fields_of_several_inputs_go_by_parameter_or_number() -> None:
     assert Idempotency(fields=["event.id"]).content_key(b'[{"id":1},9]', ["event"]) == by_name
 
 
-def test_the_defaults_are_five_minutes_and_a_day() -> None:
+def test_the_defaults_are_a_day_and_the_window_of_the_installation() -> None:
     policy = Idempotency()
-    assert (policy.window_ms, policy.ttl_ms, policy.on_dead) == (300_000, 86_400_000, "error")
+    assert (policy.window_ms, policy.ttl_ms, policy.on_dead) == (None, 86_400_000, "error")
+    assert policy.window_or(300_000) == 300_000
+
+
+def test_a_window_that_is_named_wins_and_one_that_is_not_ends_with_the_ttl() -> None:
+    assert Idempotency(window="1m").window_or(300_000) == 60_000
+    assert Idempotency(ttl="1m").window_or(300_000) == 60_000
 
 
 @pytest.mark.parametrize(
@@ -47,6 +53,7 @@ def test_the_defaults_are_five_minutes_and_a_day() -> None:
         {"on_dead": "ignore"},
         {"window": 0},
         {"window": "2d"},
+        {"ttl": 0},
         {"fields": []},
         {"fields": "id"},
         {"fields": [""]},

@@ -167,3 +167,16 @@ def test_a_plan_draws_itself(pipeline: Pipeline) -> None:
     assert drawn.startswith("flowchart LR\n")
     assert '"each, 7 at a time"' in drawn
     assert 'n0 -->|"item"| n1' in drawn
+
+
+def test_a_run_begins_in_the_queue_of_its_first_stage_also_behind_a_fork() -> None:
+    @stage(queue="left")
+    def left(number: int) -> int:
+        return number
+
+    @stage(queue="right")
+    def right(number: int) -> int:
+        return number
+
+    assert Pipeline("one", left | right).plan().first_queue == "left"
+    assert Pipeline("two", left & right).plan().first_queue == "left"

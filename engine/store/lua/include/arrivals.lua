@@ -17,8 +17,8 @@ function arrivals.queue_seen(queue)
   local seen = arrivals.queues[queue]
   if not seen then
     check('ZCARD', key.ring(queue))
-    local found = redis.call('HMGET', key.queue(queue), 'known', 'vtime')
-    seen = { known = found[1], vtime = found[2] or '0', signalled = redis.call('LLEN', key.wake(queue)) > 0 }
+    local found = redis.call('HMGET', key.queue(queue), 'known', 'vtime', 'waiting', 'delayed')
+    seen = { known = found[1], vtime = found[2] or '0', waiting = found[3], delayed = found[4], signalled = redis.call('LLEN', key.wake(queue)) > 0 }
     if not seen.known then check('SCARD', key.queues()) end
     arrivals.queues[queue] = seen
   end

@@ -12,11 +12,11 @@ hop.eaches = {} -- key of an each -> {fields to write, next, ...}
 hop.runs = {}   -- run id -> what is known and changed of it
 
 function hop.rest_of(run)
-  local seen = redis.call('HMGET', run.name, 'state', 'tenant', 'keep', 'waited', 'pipeline', 'branched', 'parent', 'children')
+  local seen = redis.call('HMGET', run.name, 'state', 'tenant', 'keep', 'waited', 'pipeline', 'branched', 'failed_keep', 'parent', 'children')
   run.state = run.state or seen[1]
   run.tenant, run.keep, run.waited = seen[2] or run.tenant, tonumber(seen[3] or '0'), seen[4]
   run.pipeline, run.branched = seen[5] or '', run.branched or seen[6]
-  run.parent, run.children = seen[7], run.children or seen[8]
+  run.failed_keep, run.parent, run.children = tonumber(seen[7]), seen[8], run.children or seen[9]
 end
 
 -- A run as the script sees it; its state is read once, the rest only where it ends.
@@ -238,6 +238,9 @@ function hop.expire_run(run, keep)
   hop.wake_waiters(run)
 end
 
+-- How long a failed run is kept: as its start said, else as the process that ends it says.
+function hop.failed_keep(run, dead_keep) return math.max(run.keep, run.failed_keep or dead_keep) end
+
 function hop.draw_edges(now, dead_keep)
   for _, join in pairs(hop.joins) do
     if #join.fields > 0 then
@@ -261,10 +264,10 @@ function hop.draw_edges(now, dead_keep)
       redis.call('SREM', key.open(id), unpack(run.closed))
     end
     if run.ended then
-      hop.expire_run(run, run.ended == 'completed' and run.keep or math.max(run.keep, dead_keep))
+      hop.expire_run(run, run.ended == 'failed' and hop.failed_keep(run, dead_keep) or run.keep)
     elseif run.state == 'failed' and run.opened then
       hop.rest_of(run)
-      hop.expire_run(run, math.max(run.keep, dead_keep))
+      hop.expire_run(run, hop.failed_keep(run, dead_keep))
     end
   end
 end

@@ -1,7 +1,7 @@
 -- tale: facts in the past tense, appended to the event stream in the script that made them true.
 -- One entry of the stream holds up to eight facts, a line each: `name field=value field=value ...`.
 -- needs: check
-local EVENTS_KEPT = '100000'
+local EVENTS_KEPT = '{events_kept}' -- written in when the script is loaded: about so many entries
 local FACTS_AN_ENTRY = 8
 local facts = {}
 
