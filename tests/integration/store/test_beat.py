@@ -289,6 +289,24 @@ def test_reconcile_gives_back_what_the_process_does_not_know_of(stand: Stand, ha
     assert [(d.id, d.attempt) for d in again] == [(sent[1], 1), (sent[2], 1)]
 
 
+def test_a_late_reconcile_leaves_alone_what_was_leased_since(stand: Stand, hand: Hand) -> None:
+    unknown, known, newer = stand.send(3)
+    [first, second] = (hand.fetch(1).deliveries[0] for _ in range(2))
+    [third] = hand.fetch(1).deliveries
+    assert first.token < second.token < third.token
+    assert hand.reconcile([known], token_seen=second.token) == [unknown]
+    assert audit(stand).place == {unknown: "waiting", known: "leased by c1", newer: "leased by c1"}
+    assert hand.end(third) == "committed"
+
+
+def test_a_reconcile_of_a_process_that_has_seen_nothing_gives_back_nothing(
+    stand: Stand, hand: Hand
+) -> None:
+    stand.send()
+    hand.fetch()
+    assert hand.reconcile([], token_seen=0) == []
+
+
 def test_reconcile_returns_a_suspect_to_the_suspects_unproven(stand: Stand, living: Hand) -> None:
     [message] = stand.send(allowed=0)
     die_holding(stand, "dead", idle=False)
