@@ -162,6 +162,24 @@ def test_a_suspect_runs_alone(stand: Stand, living: Hand) -> None:
     audit(stand)
 
 
+def test_suspects_whose_runs_are_cancelled_are_dropped_on_the_way_to_the_next(
+    stand: Stand, living: Hand
+) -> None:
+    runs = [stand.start() for _ in range(4)]
+    die_holding(stand, "dead", 4)
+    pass_time(stand, 11, living)
+    for run in runs[:2]:
+        stand.store.runs.cancel(run)
+    assert living.ids() == [f"{runs[2]}:0"]
+    assert set(audit(stand).place) == {f"{run}:0" for run in runs[2:]}
+    living.end(living.held[f"{runs[2]}:0"], edges=[end()])
+    stand.store.runs.cancel(runs[3])
+    [innocent] = stand.send()
+    batch = living.fetch()
+    assert (batch.suspects_wait, [d.id for d in batch.deliveries]) == (False, [innocent])
+    assert audit(stand).place == {innocent: "leased by living"}
+
+
 def test_a_busy_consumer_empties_itself_for_a_suspect(stand: Stand, living: Hand) -> None:
     stand.send()
     die_holding(stand, "dead")
