@@ -108,7 +108,7 @@ def test_garbage_is_quarantined_with_its_bytes(inside: Fleet, kind: str) -> None
     inside.history.check(gentle=True)
 
 
-class Odd(Exception):  # noqa: N818 - what the code of somebody else may raise
+class Odd(Exception):
     """An exception that nobody foresaw."""
 
 
