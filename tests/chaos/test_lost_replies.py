@@ -67,11 +67,10 @@ def test_a_deaf_line_longer_than_the_patience(behind: Fleet, proxy: Proxy) -> No
 def test_a_reconcile_that_comes_late_gives_back_nothing_newer(behind: Fleet, proxy: Proxy) -> None:
     behind.history.accepted([workload.short.send(1)])
     behind.history.wait_ended(5)
-    pump = behind.engine.broker._pump
-    assert pump is not None
+    pump = eventually(lambda: behind.engine.broker._pump)
     proxy.rule = every("reconcile", 1_000, "late")
     pump.reconcile()
-    eventually(lambda: proxy.calls["reconcile"] == 2, 5, "sent again on another connection")
+    eventually(lambda: proxy.calls["reconcile"] >= 2, 5, "sent again on another connection")
     behind.history.accepted(workload.slow.send_many([1.5] * 4))
     eventually(lambda: len(behind.ledger.of("slow")) == 4, 0.9, "begun before the late one comes")
     settle(behind, proxy)

@@ -21,9 +21,8 @@ IDLE_AT_MOST = 10  # turns a second of a process that has nothing to do
 
 
 def pump_of(fleet: Fleet) -> Pump:
-    """The pump of the worker in this process."""
-    pump = fleet.engine.broker._pump
-    assert pump is not None
+    """The pump of the worker in this process, which makes it when its first consumer starts."""
+    pump: Pump = eventually(lambda: fleet.engine.broker._pump)
     return pump
 
 
@@ -117,7 +116,8 @@ def test_suspects_that_nobody_needs_any_more_hold_nothing_up(
     assert all(run.cancel() for run in cancelled)
     fleet.history.accepted(workload.short.send_many(range(others)))
     with working(fleet):
-        fleet.engine.broker._beat.stop()  # which would look after whatever is missed
+        beat = eventually(lambda: fleet.engine.broker._beat)
+        beat.stop()  # it would look after whatever is missed
         fleet.history.wait_ended(5)
         pump = pump_of(fleet)
         turns, fetches = counted(monkeypatch, pump, "_take_turn"), pump._fetches
