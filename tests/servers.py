@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,6 +29,7 @@ import redis
 Fsync = Literal["always", "everysec", "no"]
 
 LOG_NAME = "server.log"
+_OWN_PORTS = (20_000, 32_000)
 
 
 class ServerFailed(AssertionError):
@@ -82,10 +84,17 @@ def find_binary(name: str | os.PathLike[str] | None = None) -> str:
 
 
 def free_port() -> int:
-    """Give a TCP port of 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Give a TCP port of 127.0.0.1 that nobody listened on a moment ago.
+
+    It lies below the ports that systems give to outgoing connections: one of those could take it
+    while a server is away, and a client that tries to come back could even connect to itself.
+    """
+    while True:
+        port = random.randrange(*_OWN_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _watch(pid: int) -> subprocess.Popen[bytes]:

@@ -94,7 +94,6 @@ class Pump:
         self._fetches = 0
         self._alone = False
         self._drain = False
-        self._asked_idle = False
         self._drain_since = 0.0
         self._drained_not_before = 0.0
         self._differs = False
@@ -325,7 +324,7 @@ class Pump:
     def _fetch_call(self, wanted: int) -> Call:
         # The number goes on when it is answered: until then the same batch may be on its way.
         queues = self._listened_for()
-        self._asked_idle = idle = self._drain or self._alone or not self.holding
+        idle = self._drain or self._alone or not self.holding
         stays_busy = time.monotonic() < self._drained_not_before
         return self.store.transit.fetch_call(
             self.consumer,
@@ -393,8 +392,6 @@ class Pump:
         if drained and not self._drain:
             self._drain_since = time.monotonic()
         self._drain = drained
-        if batch.suspects_wait and not batch.deliveries and self._asked_idle:
-            self._work_waits = False
         self._token_seen = max((d.token for d in batch.deliveries), default=self._token_seen)
         self._arrived = batch.deliveries
         self._arrived_at_ms = batch.now_ms

@@ -300,16 +300,21 @@ class Link:
         meanwhile: Callable[[], None] | None = None,
     ) -> list[Any]:
         deadline = time.monotonic() + self.links.patience_ms / 1000
-        pause = 0.01
+        pause, loads = 0.01, True
         while True:
             try:
                 return self._exchange_once(batch, meanwhile)
             except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
                 self.close()
+                # The client takes LOADING for a lost connection. A try that met nothing else has
+                # changed nothing; of any other lost one that is not known.
+                loads = loads and isinstance(error, redis_errors.BusyLoadingError)
                 if (
                     isinstance(error, redis_errors.AuthenticationError)
                     or time.monotonic() + pause > deadline
                 ):
+                    if loads:
+                        raise named_error(error, "") from None
                     raise StoreUnreachable(self.address, str(error)) from None
                 meanwhile = None
                 time.sleep(pause)
@@ -357,6 +362,9 @@ def script_missing(reply: Any) -> bool:
 def named_error(error: Exception, what: str) -> Exception:
     """The engine's error for one of the client's, from the script or command `what`."""
     text = str(error)
+    code = getattr(error, "status_code", None)  # which the client has cut off where it knows it
+    if code and not text.startswith(code):
+        text = f"{code} {text}"
     if isinstance(error, redis_errors.OutOfMemoryError) or text.startswith(_FULL):
         return StoreFull()
     if isinstance(error, _BUSY) or text.startswith(_HOLDING):

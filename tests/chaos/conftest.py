@@ -13,6 +13,7 @@ import pytest
 
 from engine import current
 from tests.chaos.fleet import Fleet
+from tests.chaos.proxy import Proxy, nothing
 from tests.servers import ThrowawayServer
 
 
@@ -69,3 +70,18 @@ def working(fleet: Fleet, threads: int = 4) -> Iterator[dramatiq.Worker]:
         yield worker
     finally:
         worker.stop()
+
+
+@pytest.fixture
+def proxy(calm_server: ThrowawayServer) -> Iterator[Proxy]:
+    with Proxy(calm_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def behind(proxy: Proxy, make_fleet: Callable[..., Fleet]) -> Iterator[Fleet]:
+    """A fleet whose every connection goes through the proxy, with one worker in this process."""
+    fleet = make_fleet(proxy.url)
+    with working(fleet):
+        yield fleet
+        proxy.rule, proxy.deaf, proxy.delay_s = nothing, False, 0.0

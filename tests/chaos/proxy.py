@@ -1,7 +1,8 @@
 """A TCP proxy in front of a server that loses replies, loses requests and delays, as told.
 
 Owns: cutting the client's commands apart, so that a fault hits one script call and no other. A cut
-after a call happens when the server has answered and before the client has read a byte of it.
+after a call happens when the server has answered and before the client has read a byte of it. A
+late call cuts the client off at once and reaches the server when `late_s` have passed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Literal
 from engine.store.scripts import load, names
 from tests.servers import free_port
 
-Fault = Literal["lose_reply", "lose_request"]
+# Bytes are an error that is answered instead of the call's own reply; the call is not made.
+Fault = Literal["lose_reply", "lose_request", "late"] | bytes
 Rule = Callable[[str, int], Fault | None]
 
 
@@ -48,6 +50,11 @@ class Wire:
     cutting: bool = False
     answered: threading.Event = field(default_factory=threading.Event)
 
+    def hang_up(self) -> None:
+        """Cut the client off; what it has sent may still be on its way to the server."""
+        with contextlib.suppress(OSError):
+            self.client.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         for end in (self.client, self.server):
             with contextlib.suppress(OSError):
@@ -62,6 +69,7 @@ class Proxy:
         rule: Called with (script, or command in capitals; number of such calls so far, from 1).
         delay_s: Every command waits that long.
         deaf: While true nothing is forwarded, and connections stay open.
+        late_s: How long a late call is on its way.
         cuts: Faults that happened, by script.
     """
 
@@ -71,6 +79,7 @@ class Proxy:
         self.rule: Rule = nothing
         self.delay_s = 0.0
         self.deaf = False
+        self.late_s = 1.0
         self.calls: Counter[str] = Counter()
         self.cuts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -132,7 +141,12 @@ class Proxy:
             self.cuts[name] += fault is not None
         if fault == "lose_request":
             return False
-        wire.cutting = fault == "lose_reply"
+        if fault == "late":
+            wire.hang_up()
+            time.sleep(self.late_s)
+        if isinstance(fault, bytes):
+            command, fault = _refusal(fault), None
+        wire.cutting = fault is not None
         wire.answered.clear()
         wire.server.sendall(command)
         if fault is None:
@@ -147,6 +161,13 @@ class Proxy:
                 if not wire.cutting:
                     wire.client.sendall(reply)
         wire.close()
+
+
+def _refusal(line: bytes) -> bytes:
+    """A command that the server answers with this error, in its turn among the replies."""
+    words = (b"EVAL", b"return redis.error_reply(ARGV[1])", b"0", line)
+    parts = (b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+    return b"*%d\r\n" % len(words) + b"".join(parts)
 
 
 def commands(client: socket.socket) -> Iterator[tuple[bytes, bytes]]:

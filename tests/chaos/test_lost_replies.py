@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import dramatiq
 import pytest
 
 from engine.store.queues import Limits
@@ -14,27 +13,6 @@ from tests.chaos.fleet import Fleet
 from tests.chaos.load import Producer, send_some
 from tests.chaos.proxy import Proxy, every, nothing
 from tests.chaos.test_gentle import check_plain
-from tests.servers import ThrowawayServer
-
-
-@pytest.fixture
-def proxy(calm_server: ThrowawayServer) -> Iterator[Proxy]:
-    with Proxy(calm_server.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def behind(proxy: Proxy, make_fleet: Callable[..., Fleet]) -> Iterator[Fleet]:
-    """A fleet whose every connection goes through the proxy, with one worker in this process."""
-    fleet = make_fleet(proxy.url)
-    worker = dramatiq.Worker(fleet.engine.broker, worker_threads=4, worker_timeout=100)
-    fleet.engine.broker.emit_after("process_boot")
-    worker.start()
-    try:
-        yield fleet
-    finally:
-        proxy.rule, proxy.deaf, proxy.delay_s = nothing, False, 0.0
-        worker.stop()
 
 
 def settle(fleet: Fleet, proxy: Proxy) -> None:
@@ -84,6 +62,19 @@ def test_a_deaf_line_longer_than_the_patience(behind: Fleet, proxy: Proxy) -> No
     behind.history.wait_ended(40)
     check_plain(behind, gentle=False)
     behind.history.check(gentle=False)
+
+
+def test_a_reconcile_that_comes_late_gives_back_nothing_newer(behind: Fleet, proxy: Proxy) -> None:
+    behind.history.accepted([workload.short.send(1)])
+    behind.history.wait_ended(5)
+    pump = eventually(lambda: behind.engine.broker._pump)
+    proxy.rule = every("reconcile", 1_000, "late")
+    pump.reconcile()
+    eventually(lambda: proxy.calls["reconcile"] >= 2, 5, "sent again on another connection")
+    behind.history.accepted(workload.slow.send_many([1.5] * 4))
+    eventually(lambda: len(behind.ledger.of("slow")) == 4, 0.9, "begun before the late one comes")
+    settle(behind, proxy)
+    assert proxy.cuts["reconcile"] == 1
 
 
 def test_a_lost_reply_of_an_operators_call(behind: Fleet, proxy: Proxy) -> None:

@@ -285,6 +285,22 @@ local function serve(queue, room)
   return served
 end
 
+-- The first suspect that can run. Those that went with their runs are taken before it, to be dropped with the others.
+local function next_suspect(queue)
+  arrivals.count(queue, 'waiting', 0)
+  for _ = 1, PROMOTED_AT_MOST do
+    local id = redis.call('ZPOPMAX', key.suspects(queue))[1]
+    if not id then return nil end
+    local record = redis.call('HGET', key.messages(), id)
+    local tenant = record and select(8, header_of(record)) or 'default'
+    taken[#taken + 1] = id
+    owners[#taken], queue_of[#taken] = tenant, queue
+    taken_of[tenant] = (taken_of[tenant] or 0) + 1
+    taken_from[queue] = (taken_from[queue] or 0) + 1
+    if record and not redis.call('ZSCORE', key.cancelled(), run_of(id)) then return id end
+  end
+end
+
 promote()
 
 -- A consumer that holds nothing may take one suspect, alone; while none such comes, one of them empties itself.
@@ -299,19 +315,10 @@ for i = 5, #ARGV, 2 do
       redis.call('SET', claim, consumer, 'PX', 10000)
       suspects_wait = 1
       if idle then
-        local popped = redis.call('ZPOPMAX', key.suspects(queue))
-        local record = redis.call('HGET', key.messages(), popped[1])
-        if record then
-          local _, _, _, _, _, _, _, tenant = header_of(record)
-          tenant = tenant or 'default'
-          alone = popped[1]
-          taken, owners, queue_of = { alone }, { tenant }, { queue }
-          taken_of[tenant] = 1
-          taken_from[queue] = 1
-          arrivals.count(queue, 'waiting', 0)
-        end
+        alone = next_suspect(queue)
+        if not alone and redis.call('ZCARD', key.suspects(queue)) == 0 then suspects_wait = 0 end
       end
-      break
+      if suspects_wait == 1 then break end
     end
   end
 end

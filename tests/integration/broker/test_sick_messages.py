@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from engine.broker import handed
+from engine.store.wire import StageBody
 from tests.chaos import workload
 from tests.chaos.conftest import working
 from tests.chaos.eventually import eventually
@@ -59,6 +61,10 @@ GARBAGE = {
             "message_timestamp": 1,
         }
     ).encode(),
+    "nested deeper than any stack": GOOD_HEAD + b'{"args":' + b"[" * 200_000,
+    "a stage nested deeper than any stack": GOOD_HEAD.replace(b"d", b"s", 1)
+    + b'{"plan":"p","stage":"short","input":'
+    + b"[" * 200_000,
     "a stage without a plan": GOOD_HEAD.replace(b"d", b"s", 1) + b'{"stage":"short"}',
     "a stage's body that is none": GOOD_HEAD.replace(b"d", b"s", 1) + b"\xff\xfe",
 }
@@ -100,6 +106,50 @@ def test_garbage_is_quarantined_with_its_bytes(inside: Fleet, kind: str) -> None
     eventually(lambda: message in letters(inside), 5, "it becomes a dead letter")
     assert letters(inside)[message] == GARBAGE[kind]
     inside.history.check(gentle=True)
+
+
+class Odd(Exception):
+    """An exception that nobody foresaw."""
+
+
+ODD = [
+    Odd("\x00 \ud800"),
+    LookupError(),
+    RuntimeError("x" * 10_000),
+    MemoryError(),
+    StopIteration(),
+    AssertionError("no"),
+    OSError(5, "input/output error"),
+]
+
+
+def test_whatever_is_raised_while_a_message_is_read_hurts_it_alone(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links, read = fleet.engine.store.links, handed.stage_body_of
+
+    def read_or_raise(raw: bytes) -> StageBody:
+        body = read(raw)
+        if body.stage == "steady":
+            raise ODD[int(bytes(body.input))]
+        return body
+
+    monkeypatch.setattr(handed, "stage_body_of", read_or_raise)
+    sick, records = workload.steady.send_many(range(len(ODD))), {}
+    for run in sick:
+        fleet.history.accepted([run, *workload.short.send_many(range(2))])
+        message = f"{run.id}:0"
+        records[message] = links.command("HGET", links.keys.name("messages"), message)
+    with working(fleet):
+        fleet.history.wait_ended(5)
+        assert letters(fleet) == records
+        for message, error in zip(records, ODD, strict=True):
+            letter = fleet.engine.store.letters.read(message)
+            assert letter is not None
+            assert letter.reason == "undecodable"
+            assert type(error).__name__.encode() in letter.story
+        fleet.history.check(gentle=True, failed=len(ODD))
+    assert len(fleet.ledger.of("short")) == 2 * len(ODD)
 
 
 def test_much_garbage_among_good_messages(inside: Fleet) -> None:

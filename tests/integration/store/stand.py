@@ -102,9 +102,14 @@ class Hand:
             gap_ms=GAP_MS,
         )
 
-    def reconcile(self, held: Sequence[str] | None = None) -> list[str]:
+    def reconcile(
+        self, held: Sequence[str] | None = None, *, token_seen: int | None = None
+    ) -> list[str]:
         return self.stand.store.transit.reconcile(
-            self.stand.link, self.name, list(self.held) if held is None else held
+            self.stand.link,
+            self.name,
+            list(self.held) if held is None else held,
+            token_seen=token_seen,
         )
 
 

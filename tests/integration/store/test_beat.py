@@ -173,6 +173,24 @@ def test_a_suspect_runs_alone(stand: Stand, living: Hand) -> None:
     audit(stand)
 
 
+def test_suspects_whose_runs_are_cancelled_are_dropped_on_the_way_to_the_next(
+    stand: Stand, living: Hand
+) -> None:
+    runs = [stand.start() for _ in range(4)]
+    die_holding(stand, "dead", 4)
+    pass_time(stand, 11, living)
+    for run in runs[:2]:
+        stand.store.runs.cancel(run)
+    assert living.ids() == [f"{runs[2]}:0"]
+    assert set(audit(stand).place) == {f"{run}:0" for run in runs[2:]}
+    living.end(living.held[f"{runs[2]}:0"], edges=[end()])
+    stand.store.runs.cancel(runs[3])
+    [innocent] = stand.send()
+    batch = living.fetch()
+    assert (batch.suspects_wait, [d.id for d in batch.deliveries]) == (False, [innocent])
+    assert audit(stand).place == {innocent: "leased by living"}
+
+
 def test_a_busy_consumer_empties_itself_for_a_suspect(stand: Stand, living: Hand) -> None:
     stand.send()
     die_holding(stand, "dead")
@@ -298,6 +316,24 @@ def test_reconcile_gives_back_what_the_process_does_not_know_of(stand: Stand, ha
     assert audit(stand).place == {sent[0]: "leased by c1", sent[1]: "waiting", sent[2]: "waiting"}
     again = stand.hand("c2").fetch().deliveries
     assert [(d.id, d.attempt) for d in again] == [(sent[1], 1), (sent[2], 1)]
+
+
+def test_a_late_reconcile_leaves_alone_what_was_leased_since(stand: Stand, hand: Hand) -> None:
+    unknown, known, newer = stand.send(3)
+    [first, second] = (hand.fetch(1).deliveries[0] for _ in range(2))
+    [third] = hand.fetch(1).deliveries
+    assert first.token < second.token < third.token
+    assert hand.reconcile([known], token_seen=second.token) == [unknown]
+    assert audit(stand).place == {unknown: "waiting", known: "leased by c1", newer: "leased by c1"}
+    assert hand.end(third) == "committed"
+
+
+def test_a_reconcile_of_a_process_that_has_seen_nothing_gives_back_nothing(
+    stand: Stand, hand: Hand
+) -> None:
+    stand.send()
+    hand.fetch()
+    assert hand.reconcile([], token_seen=0) == []
 
 
 def test_reconcile_returns_a_suspect_to_the_suspects_unproven(stand: Stand, living: Hand) -> None:
