@@ -29,17 +29,17 @@ def push_again(fleet: Fleet, message: str) -> None:
 
 def test_a_message_pushed_again_while_it_runs_commits_once(fleet: Fleet) -> None:
     """Two processes run it at once: one transition, one end."""
-    first = fleet.start()
+    fleet.start()
+    fleet.start()
     run = workload.slow.send(1.0)
     fleet.history.accepted([run])
-    eventually(lambda: fleet.ledger.of("slow"))
-    fleet.start()
-    os.killpg(first.pid, signal.SIGSTOP)  # so that the other takes it
+    [begun] = eventually(lambda: fleet.ledger.of("slow"))
+    os.kill(begun.pid, signal.SIGSTOP)  # so that the other takes it
     try:
         push_again(fleet, f"{run.id}:0")
         eventually(lambda: len([e for e in fleet.ledger.of("slow") if e.item == "begun"]) == 2)
     finally:
-        os.killpg(first.pid, signal.SIGCONT)
+        os.kill(begun.pid, signal.SIGCONT)
     eventually(lambda: len([e for e in fleet.ledger.of("slow") if e.item == "ended"]) == 2)
     fleet.history.wait_ended(5)
     fleet.history.check(gentle=False)
