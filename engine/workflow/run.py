@@ -27,6 +27,7 @@ class RunState(StrEnum):
     """Where a run stands."""
 
     RUNNING = "running"
+    UNDOING = "undoing"  # a stage died; what others have done is taken back before it is failed
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -34,7 +35,7 @@ class RunState(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen by itself."""
-        return self is not RunState.RUNNING
+        return self not in (RunState.RUNNING, RunState.UNDOING)
 
 
 class StageView(msgspec.Struct, frozen=True, kw_only=True):
