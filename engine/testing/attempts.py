@@ -172,16 +172,16 @@ class _Outputs(Mapping[str, Any]):
         self._positions = {n.stage: str(i) for i, n in nodes if isinstance(n, StageNode)}
 
     def __getitem__(self, stage: str) -> Any:
-        position = self._positions[stage]
-        if position not in self._outputs:
+        output = self._outputs.get(self._positions[stage])
+        if output is None:
             raise KeyError(stage)
-        return decode_untyped(self._outputs[position])
+        return decode_untyped(output)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._positions)
+        return (stage for stage, at in self._positions.items() if at in self._outputs)
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return sum(1 for _ in self)
 
 
 class _Story(msgspec.Struct):

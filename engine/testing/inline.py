@@ -217,7 +217,9 @@ class InlineEngine:
         """Run what falls due until the run has ended or so much time has passed."""
         ledger = self._ledger(run_id)
         until_ms = self.clock.now_ms() + timeout_ms
-        while not ledger.state.ended and not self._advanced(until_ms):
+        while not ledger.state.ended:
+            if self._advanced(until_ms):
+                continue
             if self.clock.now_ms() >= until_ms:
                 break
             self.clock.pass_towards(until_ms)
