@@ -195,7 +195,6 @@ class Hops:
             self._undo_next(ledger)
 
     def _again(self, ledger: Ledger, message: Message, outcome: RetryAt | Snoozed) -> None:
-        send = message.send
         if isinstance(outcome, RetryAt):
             error = outcome.error
             self._tell_of(ledger, "stage.retried", message, error=error.type, message=error.message)
@@ -203,8 +202,7 @@ class Hops:
         else:
             self._tell_of(ledger, "stage.snoozed", message)
         message.token = 0
-        if ledger.leads_on(send.position):
-            self._put(ledger, message, self._clock.now_ms() + outcome.delay_ms)
+        self._return(ledger, message, outcome.delay_ms)
 
     def stalled(self, ledger: Ledger, message: Message, returns_in_ms: int) -> None:
         """Take back a message whose worker died: no attempt is charged."""
@@ -212,8 +210,13 @@ class Hops:
         message.token = 0
         ledger.pending.pop(message.send.position, None)
         self._tell_of(ledger, "stage.stalled", message)
+        self._return(ledger, message, returns_in_ms)
+
+    def _return(self, ledger: Ledger, message: Message, in_ms: int) -> None:
         if ledger.leads_on(message.send.position):
-            self._put(ledger, message, self._clock.now_ms() + returns_in_ms)
+            self._put(ledger, message, self._clock.now_ms() + in_ms)
+        else:
+            ledger.stages[message.send.position].state = "cancelled"
 
     def _dead(
         self, ledger: Ledger, message: Message, dead: Dead, cause: BaseException | None

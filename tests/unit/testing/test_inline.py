@@ -425,3 +425,14 @@ def test_an_injected_failure_needs_no_error(callboard, parts) -> None:
     with pytest.raises(RunFailed) as caught:
         parts["flaky"].send(1).result()
     assert isinstance(caught.value.__cause__, InjectedFailure)
+
+
+def test_a_retry_of_a_cancelled_run_does_not_come(callboard, parts) -> None:
+    callboard.faults.fail("flaky")
+    callboard.faults.slow("flaky", by="1m")
+    run = parts["flaky"].send(1)
+    callboard.clock.advance("1s")
+    run.cancel()
+    callboard.run_until_idle()
+    callboard.history(run).assert_attempts("flaky", 1)
+    assert [view.state for view in run.view().stages] == ["cancelled"]
