@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from engine.clock import Clock
 from engine.testing.agenda import Agenda, Message
+from engine.testing.journal import Journal
 from engine.testing.ledger import DeadLetter, Ledger, Parent, StageRecord
 from engine.testing.meeting import Join, Scope, Spread
 from engine.workflow.edges import (
@@ -29,7 +29,6 @@ from engine.workflow.edges import (
     Undo,
     Wait,
 )
-from engine.workflow.events import Event
 from engine.workflow.names import TIMER_STAGE
 from engine.workflow.outcome import Dead, Done, Outcome, RetryAt, Snoozed
 from engine.workflow.plan import Plan
@@ -55,53 +54,18 @@ class Hops:
         new_id: Callable[[], str],
     ) -> None:
         self.runs: dict[str, Ledger] = {}
-        self.events: list[Event] = []
+        self.journal = Journal(clock)
         self._clock = clock
         self._agenda = agenda
         self._plan_of = plan_of
         self._new_id = new_id
-
-    def tell(
-        self,
-        ledger: Ledger,
-        name: str,
-        *,
-        stage: str = "",
-        position: str = "",
-        attempt: int = 0,
-        **data: Any,
-    ) -> None:
-        """Note a fact."""
-        self.events.append(
-            Event(
-                name=name,
-                at_ms=self._clock.now_ms(),
-                tenant=ledger.tenant,
-                run_id=ledger.id,
-                stage=stage,
-                position=position,
-                attempt=attempt,
-                data=data,
-            )
-        )
-
-    def _tell_of(self, ledger: Ledger, name: str, message: Message, /, **data: Any) -> None:
-        send = message.send
-        self.tell(
-            ledger,
-            name,
-            stage=send.stage,
-            position=send.position,
-            attempt=message.number,
-            **data,
-        )
 
     # -- a run begins and ends
 
     def begin(self, ledger: Ledger, edges: Iterable[Edge]) -> None:
         """Take in a run and what it begins with."""
         self.runs[ledger.id] = ledger
-        self.tell(ledger, "run.started")
+        self.journal.tell(ledger, "run.started")
         self.apply(ledger, edges)
 
     def cancel(self, ledger: Ledger) -> bool:
@@ -115,7 +79,7 @@ class Hops:
         """Serve the oldest wait of a name, else keep the signal; False if the run had ended."""
         if ledger.state is not RunState.RUNNING:
             return False
-        self.tell(ledger, "signal.sent", signal=name)
+        self.journal.tell(ledger, "signal.sent", signal=name)
         for position, wait in ledger.waits.items():
             if wait.name == name:
                 self._close_wait(ledger, position)
@@ -130,7 +94,7 @@ class Hops:
         if state is not RunState.FAILED or ledger.compensates:
             ledger.drop()
         self._cancel_children(ledger, None)
-        self.tell(ledger, f"run.{state}")
+        self.journal.tell(ledger, f"run.{state}")
         if ledger.parent is not None:
             self._tell_parent(ledger, ledger.parent)
 
@@ -159,7 +123,7 @@ class Hops:
         record.state, record.attempts = "running", message.number
         record.started_at_ms = self._clock.now_ms()
         record.wait_ms = record.started_at_ms - record.visible_at_ms
-        self._tell_of(ledger, "stage.started", message)
+        self.journal.tell_of(ledger, "stage.started", message)
 
     def commit(
         self, ledger: Ledger, message: Message, outcome: Outcome, cause: BaseException | None
@@ -184,11 +148,11 @@ class Hops:
         late = message.send.stage == TIMER_STAGE and not self._close_wait(ledger, position)
         if late or ledger.state in (RunState.CANCELLED, RunState.COMPLETED):
             ledger.stages[position].state = "refused"
-            self._tell_of(ledger, "stage.refused", message)
+            self.journal.tell_of(ledger, "stage.refused", message)
             return
         ledger.stages[position].state = "done"
         ledger.outputs[position] = done.result
-        self._tell_of(ledger, "stage.completed", message)
+        self.journal.tell_of(ledger, "stage.completed", message)
         leads_on = ledger.leads_on(position)
         self.apply(ledger, (e for e in done.edges if leads_on or isinstance(e, Undo)))
         if position.startswith("~"):
@@ -197,10 +161,12 @@ class Hops:
     def _again(self, ledger: Ledger, message: Message, outcome: RetryAt | Snoozed) -> None:
         if isinstance(outcome, RetryAt):
             error = outcome.error
-            self._tell_of(ledger, "stage.retried", message, error=error.type, message=error.message)
+            self.journal.tell_of(
+                ledger, "stage.retried", message, error=error.type, message=error.message
+            )
             message.number += 1
         else:
-            self._tell_of(ledger, "stage.snoozed", message)
+            self.journal.tell_of(ledger, "stage.snoozed", message)
         message.token = 0
         self._return(ledger, message, outcome.delay_ms)
 
@@ -209,7 +175,7 @@ class Hops:
         message.stalls += 1
         message.token = 0
         ledger.pending.pop(message.send.position, None)
-        self._tell_of(ledger, "stage.stalled", message)
+        self.journal.tell_of(ledger, "stage.stalled", message)
         self._return(ledger, message, returns_in_ms)
 
     def _return(self, ledger: Ledger, message: Message, in_ms: int) -> None:
@@ -229,7 +195,7 @@ class Hops:
             edges = caught(ledger.plan, position, dead.error)
             if edges is not None:
                 record.state = "caught"
-                self._tell_of(ledger, "stage.caught", message, reason=dead.reason)
+                self.journal.tell_of(ledger, "stage.caught", message, reason=dead.reason)
                 self.apply(ledger, edges)
                 return
         elif ledger.is_closed(position) or ledger.state in (RunState.CANCELLED, RunState.COMPLETED):
@@ -245,7 +211,7 @@ class Hops:
         ledger.letters.append(
             DeadLetter(send.stage, send.position, dead.reason, message.number, error, send.input)
         )
-        self._tell_of(
+        self.journal.tell_of(
             ledger,
             "stage.died",
             message,
@@ -262,7 +228,7 @@ class Hops:
         ledger.state = RunState.UNDOING
         ledger.drop()
         self._cancel_children(ledger, None)
-        self.tell(ledger, "run.undoing")
+        self.journal.tell(ledger, "run.undoing")
         self._undo_next(ledger)
 
     def _undo_next(self, ledger: Ledger) -> None:
@@ -364,7 +330,7 @@ class Hops:
         if early:
             self._follow(ledger, edge.successor, early.popleft())
             return
-        self.tell(ledger, "wait.opened", position=edge.wait, signal=edge.name)
+        self.journal.tell(ledger, "wait.opened", position=edge.wait, signal=edge.name)
         ledger.waits[edge.wait] = edge
         if edge.timer is not None:
             self._send(ledger, edge.timer)

@@ -278,7 +278,9 @@ class InlineEngine:
 
     def history(self, run: Run | str) -> History:
         """Return what has happened in a run so far; raises RunNotFound."""
-        return History(self._ledger(run if isinstance(run, str) else run.id), self._hops.events)
+        return History(
+            self._ledger(run if isinstance(run, str) else run.id), self._hops.journal.events
+        )
 
     def runs(self, pipeline: str | None = None) -> list[Run]:
         """Return all runs, child runs too, in the order in which they began."""
@@ -335,7 +337,7 @@ class InlineEngine:
         return True
 
     def _report(self, ledger: Ledger, attempt: Attempt, done: float, total: float | None) -> None:
-        self._hops.tell(
+        self._hops.journal.tell(
             ledger,
             "stage.progressed",
             stage=attempt.stage,
