@@ -62,6 +62,15 @@ class Registry:
         self.deciders: dict[str, Decider] = {}
         self._lock = threading.Lock()
 
+    def copy(self) -> Registry:
+        """Return a registry of its own with the same definitions."""
+        copied = Registry()
+        with self._lock:
+            copied.stages.update(self.stages)
+            copied.pipelines.update(self.pipelines)
+            copied.deciders.update(self.deciders)
+        return copied
+
     def add_stage(self, stage: Stage[..., Any]) -> None:
         """Take in a stage; raises DuplicateName."""
         self._add("stage", self.stages, stage)

@@ -27,7 +27,7 @@ class RunState(StrEnum):
     """Where a run stands."""
 
     RUNNING = "running"
-    UNDOING = "undoing"
+    UNDOING = "undoing"  # a stage died; what others have done is taken back before it is failed
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
