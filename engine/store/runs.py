@@ -28,6 +28,26 @@ class StageRecord(NamedTuple):
     run_ms: int
 
 
+class Standing(NamedTuple):
+    """What of a running run waits or runs now.
+
+    `open` is by position the number of failed attempts (at most 20) of each message that exists,
+    `joins` by position who has come and how many will; -1 while nobody knows.
+    """
+
+    open: dict[str, int]
+    joins: dict[str, tuple[int, int]]
+
+
+class RunHead(NamedTuple):
+    """What there is to know of a run without its stages."""
+
+    state: str
+    pipeline: str
+    plan: str
+    started_at_ms: int
+
+
 class RunRecord(NamedTuple):
     """A run as stored; times in ms of the server's clock."""
 
@@ -95,6 +115,33 @@ class Runs:
             [("HGETALL", self.links.keys.name("run", run=run)) for run in runs]
         )
         return [_record(run, _pairs(reply)) for run, reply in zip(runs, replies, strict=True)]
+
+    def standing(self, run: str, messages: list[str], joins: list[str]) -> Standing:
+        """Says which messages and joins of a run, by position, exist now; one exchange."""
+        keys = self.links.keys
+        asked: list[tuple[str, ...]] = []
+        for position in messages:
+            message = f"{run}:{position}"
+            asked.append(("HEXISTS", keys.name("messages"), message))
+            asked.append(("LLEN", keys.name("errors", message=message)))
+        for position in joins:
+            name = keys.name("join", run=run, position=position)
+            asked.append(("HMGET", name, "arrived", "members"))
+        replies = self.links.commands(asked) if asked else []
+        known, counts = replies[: 2 * len(messages)], replies[2 * len(messages) :]
+        found = zip(messages, known[::2], known[1::2], strict=True)
+        waiting = zip(joins, counts, strict=True)
+        return Standing(
+            {position: int(failed) for position, exists, failed in found if exists},
+            {at: (int(came or 0), int(members)) for at, (came, members) in waiting if members},
+        )
+
+    def heads(self, runs: list[str]) -> list[RunHead | None]:
+        """The heads of many runs in one exchange; None for one that is gone."""
+        fields = ("state", "pipeline", "plan", "started")
+        names = [self.links.keys.name("run", run=run) for run in runs]
+        replies = self.links.commands([("HMGET", name, *fields) for name in names])
+        return [_head(reply) for reply in replies]
 
     def newest(self, *, before_ms: int | None = None, at_most: int = 100) -> list[str]:
         """Run ids, newest first."""
@@ -188,6 +235,13 @@ def _record(run: str, fields: dict[str, str]) -> RunRecord | None:
         int(ended) if ended else None,
         sorted(stages, key=lambda stage: stage.ended_at_ms),
     )
+
+
+def _head(reply: list[bytes | None]) -> RunHead | None:
+    if reply[0] is None:
+        return None
+    state, pipeline, plan, started = (part.decode() if part else "" for part in reply)
+    return RunHead(state, pipeline, plan, int(started or 0))
 
 
 def _stage(position: str, value: str) -> StageRecord:

@@ -113,7 +113,7 @@ class Run:
 
     def status(self) -> RunState:
         """Return the run's state; raises RunNotFound."""
-        return self.view().state
+        return RunState(self._engine.wait(self.id, 0))
 
     def wait(self, timeout: Duration | None = "30s") -> RunState:
         """Wait for the end and return the state then; None waits as long as it takes.

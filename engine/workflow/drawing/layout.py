@@ -176,8 +176,8 @@ class _Sheet:
         source, target = boxes[arrow.source], boxes[arrow.target]
         if arrow.is_dashed:
             x = source.x + source.width / 2
-            points = (Point(x, source.y + source.height), Point(x, target.y))
-            return Path(arrow, points, "", points[0])
+            top = Point(x, source.y + source.height)
+            return Path(arrow, (top, Point(x, target.y)), "", top)
         points = (
             Point(source.x + source.width, source.middle),
             *self._lane(arrow),

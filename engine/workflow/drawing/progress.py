@@ -90,7 +90,9 @@ class _Reading:
         passed = [False] * count
         for number in range(count):
             ended = self._is_over(number)
-            passed[number] = not self.seen[number] and self.reached[number] and leads[number]
+            passed[number] = not _is_recorded(self.nodes[number]) and (
+                self.reached[number] and leads[number]
+            )
             for way in self.ways[number]:
                 self.reached[way] = self.reached[way] or passed[number] or ended
         return passed
@@ -99,8 +101,7 @@ class _Reading:
         node = self.nodes[number]
         if isinstance(node, EndNode):
             return self.view.state == "completed"
-        unrecorded = not isinstance(node, StageNode | RelayNode | PagesNode)
-        return bool(self.seen[number]) or (unrecorded and leads[number])
+        return bool(self.seen[number]) or (not _is_recorded(node) and leads[number])
 
     def _is_over(self, number: int) -> bool:
         """Whether something follows: a result, or a death that a join goes on without."""
@@ -158,12 +159,17 @@ class _Reading:
             around = self._with_loop(loop.opens, found[loop.opens], found)
         if around.state not in (State.DONE, State.ACTIVE):
             return status
-        return Status(around.state) if number in loop.certain else Status(State.IDLE, ("no record",))
+        return (
+            Status(around.state) if number in loop.certain else Status(State.IDLE, ("no record",))
+        )
 
 
-def _by_node(
-    plan: Plan, stages: Sequence[StageView]
-) -> tuple[list[list[StageView]], set[int]]:
+def _is_recorded(node: Node) -> bool:
+    """Whether the store keeps what became of it."""
+    return isinstance(node, StageNode | RelayNode | PagesNode)
+
+
+def _by_node(plan: Plan, stages: Sequence[StageView]) -> tuple[list[list[StageView]], set[int]]:
     """Sort the stages by their nodes; give the nodes whose work was taken back beside them."""
     seen: list[list[StageView]] = [[] for _ in plan.nodes]
     undone: set[int] = set()
@@ -231,7 +237,7 @@ def _certain(nodes: Sequence[Node], body: int, closes: int) -> frozenset[int]:
     return frozenset(certain)
 
 
-def _ways(node: Node) -> list[int]:
+def _ways(node: Node) -> list[int]:  # noqa: PLR0911 - one per kind of node
     """Where a node leads in reading order."""
     match node:
         case ForkNode():

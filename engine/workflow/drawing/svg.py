@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from engine.workflow.drawing.layout import LINE, Box, Layout, Path, Point, laid_out
+from engine.workflow.drawing.layout import LINE, Box, Path, Point, laid_out
 from engine.workflow.drawing.picture import Form, Picture
 from engine.workflow.drawing.progress import State
 
@@ -36,15 +36,19 @@ def svg(picture: Picture) -> str:
     size = f"{_number(layout.width)} {_number(layout.height)}"
     width, height = size.split()
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" width="{width}" '
-        f'height="{height}" role="img" aria-labelledby="{id}-title {id}-desc" '
-        f'font-family="{_FONT}" font-size="12">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" width="{width}" '
+            f'height="{height}" role="img" aria-labelledby="{id}-title {id}-desc" '
+            f'font-family="{_FONT}" font-size="12">'
+        ),
         f'<title id="{id}-title">{_text(picture.title)}</title>',
         f'<desc id="{id}-desc">{_text(picture.description)}</desc>',
         f"<style>{_style(id)}</style>",
-        f'<defs><marker id="{id}-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
-        f'markerHeight="8" orient="auto"><path class="{id}-head" d="M0 0 8 4 0 8z" '
-        f'fill="{_LINE_INK}"/></marker></defs>',
+        (
+            f'<defs><marker id="{id}-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
+            f'markerHeight="8" orient="auto-start-reverse"><path class="{id}-head" d="M0 0 8 4 0 8z" '
+            f'fill="{_LINE_INK}"/></marker></defs>'
+        ),
         f'<rect class="{id}-ground" width="100%" height="100%" fill="{_GROUND}"/>',
     ]
     lines += [_arrow(id, path) for path in layout.paths]
@@ -96,7 +100,9 @@ def _outline(box: Box) -> str:
             return _rectangle(box, radius=box.height / 2)
         case Form.CHILD:
             bar = f"M{_number(x)} {_number(y)}H{_number(right)}V{_number(low)}H{_number(x)}Z"
-            inner = "".join(f"M{_number(at)} {_number(y)}V{_number(low)}" for at in (x + 6, right - 6))
+            inner = "".join(
+                f"M{_number(at)} {_number(y)}V{_number(low)}" for at in (x + 6, right - 6)
+            )
             return f'path d="{bar}{inner}"'
         case _:
             return _rectangle(box, radius=5)

@@ -31,7 +31,7 @@ class Drawn:
 
     def __init__(self, text: str) -> None:
         self.root = ET.fromstring(text)
-        self.shapes = [group for group in self.root.iter(f"{SVG}g")]
+        self.shapes = list(self.root.iter(f"{SVG}g"))
         self.nodes = [shape for shape in self.shapes if re.search(r"-n\d+$", shape.attrib["id"])]
         self.undos = [shape for shape in self.shapes if re.search(r"-u\d+$", shape.attrib["id"])]
         self.arrows = [path for path in self.root.iter(f"{SVG}path") if "marker-end" in path.attrib]

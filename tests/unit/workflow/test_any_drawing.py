@@ -1,4 +1,4 @@
-"""Every flow that can be composed draws itself: one shape a node, one arrow a way, none on another."""
+"""Every flow that can be composed draws itself: one shape a node, one arrow a way, no overlap."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from engine.workflow.plan import (
     EndNode,
     ForkNode,
     Node,
-    PagesNode,
     Plan,
     StageNode,
     WaitNode,
@@ -67,7 +66,7 @@ def flows(draw: st.DrawFn, depth: int = 3) -> Flow:  # noqa: C901, PLR0911 - one
     with registry.isolated(Registry()):
         match shape:
             case "sequence":
-                return inner() | inner()
+                return inner() | LEAVES[0] | inner()  # it takes and gives anything
             case "parallel":
                 return gather(inner(), inner(), need=draw(st.sampled_from(["all", "ended", 1, 2])))
             case "race":

@@ -83,10 +83,10 @@ def test_stages_lead_to_each_other_and_undos_come_back_dashed(parts) -> None:
 @pytest.mark.parametrize(
     ("group", "policy"),
     [
-        (lambda a, b, c: gather(a, b, c), "join: all of 3"),
+        (gather, "join: all of 3"),
         (lambda a, b, c: gather(a, b, c, need="ended"), "join: all 3 ended"),
         (lambda a, b, c: gather(a, b, c, need=2), "join: 2 of 3"),
-        (lambda a, b, c: first(a, b, c), "join: first of 3"),
+        (first, "join: first of 3"),
         (lambda a, b, c: each(a), "join: every item"),
     ],
 )
@@ -149,10 +149,10 @@ def test_another_format_is_refused_by_name(parts) -> None:
     assert refused.value.code == "unknown_format"
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_a_picture_is_the_same_every_time(parts, format: str) -> None:
+@pytest.mark.parametrize("way", FORMATS)
+def test_a_picture_is_the_same_every_time(parts, way: str) -> None:
     plan = planned((parts["a"] & parts["b"]) | each(parts["c"]))
-    assert draw(plan, format) == draw(Plan.from_json(plan.to_json()), format)
+    assert draw(plan, way) == draw(Plan.from_json(plan.to_json()), way)
 
 
 def test_hostile_names_stay_text() -> None:
@@ -246,7 +246,9 @@ def test_items_of_an_each_are_counted_together(parts) -> None:
 
 
 def test_items_without_a_record_are_as_far_as_their_each(parts) -> None:
-    plan = planned(parts["a"] | each(parts["b"] | choose(family, {"code": parts["d"]})) | parts["c"])
+    plan = planned(
+        parts["a"] | each(parts["b"] | choose(family, {"code": parts["d"]})) | parts["c"]
+    )
     begun = labels(plan, seen("0"))
     assert begun[1].endswith("under way")
     assert begun[2] == "b, under way"
