@@ -46,8 +46,8 @@ def svg(picture: Picture) -> str:
         f"<style>{_style(id)}</style>",
         (
             f'<defs><marker id="{id}-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
-            f'markerHeight="8" orient="auto-start-reverse"><path class="{id}-head" d="M0 0 8 4 0 8z" '
-            f'fill="{_LINE_INK}"/></marker></defs>'
+            f'markerHeight="8" orient="auto-start-reverse"><path class="{id}-head" '
+            f'd="M0 0 8 4 0 8z" fill="{_LINE_INK}"/></marker></defs>'
         ),
         f'<rect class="{id}-ground" width="100%" height="100%" fill="{_GROUND}"/>',
     ]
