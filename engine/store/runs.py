@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from engine.store.connection import Links
@@ -160,13 +160,27 @@ class Runs:
         return [run.decode() for run in found]
 
     def all(self, page: int = 500) -> Iterator[str]:
-        """Every run in the index, newest first, page by page."""
-        at = 0
-        while found := self.links.command(
-            "ZREVRANGE", self.links.keys.name("runs"), at, at + page - 1
-        ):
-            yield from (run.decode() for run in found)
-            at += len(found)
+        """Every run in the index, newest first, page by page.
+
+        None that stays is missed or repeated, whatever is started or pruned meanwhile.
+        """
+        top, seen = "+inf", set[bytes]()  # the lowest start time so far, and who has it
+        while found := self._from(top, page + len(seen)):
+            fresh = [(run, started) for run, started in found if run not in seen]
+            if not fresh:
+                return
+            yield from (run.decode() for run, _ in fresh)
+            last = fresh[-1][1]
+            same = {run for run, started in fresh if started == last}
+            seen = same | seen if last == top else same
+            top = last
+
+    def _from(self, top: str, at_most: int) -> list[tuple[bytes, str]]:
+        """Runs by start time from `top` down, each with that time."""
+        name = self.links.keys.name("runs")
+        order = ("BYSCORE", "REV", "LIMIT", 0, at_most, "WITHSCORES")
+        found = self.links.command("ZRANGE", name, top, "-inf", *order)
+        return [(run, f"{float(started):.0f}") for run, started in _scored(found)]
 
     def progress(self, run: str, position: str, done: float, total: float | None) -> None:
         """Notes how far a stage is; shown with the run."""
@@ -210,6 +224,13 @@ class Runs:
         """A stored plan's JSON, or None."""
         found: bytes | None = self.links.command("GET", self.links.keys.name("plan", hash=plan))
         return found
+
+
+def _scored(reply: list[Any]) -> Iterator[Any]:
+    """Members with their scores: pairs in RESP3, one after the other in RESP2."""
+    if reply and isinstance(reply[0], bytes):
+        return zip(reply[::2], reply[1::2], strict=True)
+    return iter(reply)
 
 
 def _pairs(reply: object) -> dict[str, str]:
