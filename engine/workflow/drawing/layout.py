@@ -178,14 +178,18 @@ class _Sheet:
             x = source.x + source.width / 2
             top = Point(x, source.y + source.height)
             return Path(arrow, (top, Point(x, target.y)), "", top)
+        at, to = self.layer[arrow.source], self.layer[arrow.target]
         points = (
             Point(source.x + source.width, source.middle),
+            # Out of the layer before the first bend: a wider shape may stand above or below.
+            Point(self.lefts[at] + self.widths[at], source.middle),
             *self._lane(arrow),
+            Point(self.lefts[to], target.middle),
             Point(target.x, target.middle),
         )
-        first = self.layer[arrow.source] + 1
+        first = at + 1
         # Behind the first bend, where the arrows of one choice have parted.
-        height = points[1].y - 4
+        height = points[2].y - 4
         return Path(arrow, points, shortened(arrow.label), Point(self.lefts[first] - 8, height))
 
     def _lane(self, arrow: Arrow) -> list[Point]:

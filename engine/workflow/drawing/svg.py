@@ -35,6 +35,7 @@ def svg(picture: Picture) -> str:
     id = picture.name  # noqa: A001 - the attribute's name
     size = f"{_number(layout.width)} {_number(layout.height)}"
     width, height = size.split()
+    heads = _head(id, "head", "M0 0 8 4 0 8z", 7) + _head(id, "tail", "M8 0 0 4 8 8z", 1)
     lines = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" width="{width}" '
@@ -44,17 +45,21 @@ def svg(picture: Picture) -> str:
         f'<title id="{id}-title">{_text(picture.title)}</title>',
         f'<desc id="{id}-desc">{_text(picture.description)}</desc>',
         f"<style>{_style(id)}</style>",
-        (
-            f'<defs><marker id="{id}-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
-            f'markerHeight="8" orient="auto-start-reverse"><path class="{id}-head" '
-            f'd="M0 0 8 4 0 8z" fill="{_LINE_INK}"/></marker></defs>'
-        ),
+        f"<defs>{heads}</defs>",
         f'<rect class="{id}-ground" width="100%" height="100%" fill="{_GROUND}"/>',
     ]
     lines += [_arrow(id, path) for path in layout.paths]
     lines += [_label(id, path) for path in layout.paths if path.label]
     lines += [_node(id, box) for box in layout.boxes]
     return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _head(id: str, name: str, course: str, tip: int) -> str:  # noqa: A002 - the attribute's name
+    return (
+        f'<marker id="{id}-{name}" viewBox="0 0 8 8" refX="{tip}" refY="4" markerWidth="8" '
+        f'markerHeight="8" orient="auto"><path class="{id}-head" d="{course}" '
+        f'fill="{_LINE_INK}"/></marker>'
+    )
 
 
 def _style(id: str) -> str:  # noqa: A002 - the attribute's name
@@ -136,7 +141,7 @@ def _lines(id: str, box: Box) -> str:  # noqa: A002 - the attribute's name
 def _arrow(id: str, path: Path) -> str:  # noqa: A002 - the attribute's name
     dash = ' stroke-dasharray="4 3"' if path.arrow.is_dashed else ""
     # What undoes comes back to what it undoes: a head at either end.
-    return_ = f' marker-start="url(#{id}-head)"' if path.arrow.is_dashed else ""
+    return_ = f' marker-start="url(#{id}-tail)"' if path.arrow.is_dashed else ""
     return (
         f'<path class="{id}-arrow" id="{id}-{path.arrow.source}-{path.arrow.target}" '
         f'd="{_course(path)}" fill="none" stroke="{_LINE_INK}" stroke-width="1.3"{dash}'
@@ -149,6 +154,8 @@ def _course(path: Path) -> str:
     course = f"M{_number(first.x)} {_number(first.y)}"
     before = first
     for point in others:
+        if point == before:
+            continue
         if path.arrow.is_back or point.y == before.y or point.x == before.x:
             course += f"L{_number(point.x)} {_number(point.y)}"
         else:

@@ -173,11 +173,15 @@ def test_arrows_that_lead_on_go_to_the_right_and_pass_through_no_shape(flow: Flo
             continue
         xs = [point.x for point in path.points]
         assert xs == sorted(xs)
-        for start, end in zip(path.points[1:-1:2], path.points[2:-1:2], strict=True):
-            assert start.y == end.y  # straight, where shapes stand above and below
+        straight = zip(path.points[::2], path.points[1::2], strict=True)
+        bent = zip(path.points[1:-1:2], path.points[2:-1:2], strict=True)
+        for start, end in straight:
+            assert start.y == end.y
             for box in layout.boxes:
                 beside = box.x + box.width <= start.x or end.x <= box.x
                 assert beside or not box.y < start.y < box.y + box.height
+        for start, end in bent:  # where no shape stands above or below
+            assert all(box.x + box.width <= start.x or end.x <= box.x for box in layout.boxes)
 
 
 @settings(max_examples=150, deadline=None)
