@@ -30,6 +30,7 @@ from engine.execution import Runner, StageActor
 from engine.execution.actor import BuiltInActor
 from engine.execution.insight import Insight
 from engine.execution.plans import Plans
+from engine.execution.sight import seen
 from engine.execution.starter import Definition, Starter
 from engine.middleware import Batching, ours
 from engine.store.embedded import EmbeddedServer
@@ -39,7 +40,7 @@ from engine.telemetry.tracing import Tracer
 from engine.workflow import registry
 from engine.workflow.names import FAIL_STAGE, RELAY_STAGE, TIMER_STAGE
 from engine.workflow.retry import Retry
-from engine.workflow.run import Run, RunState, RunView, StageView
+from engine.workflow.run import Run, RunState, RunView
 from engine.workflow.stage import Stage
 from engine.workflow.start import Start
 
@@ -210,27 +211,7 @@ class Engine:
         record = self.store.runs.read(run_id)
         if record is None:
             raise RunNotFound(run_id)
-        stages = tuple(
-            StageView(
-                position=s.position,
-                stage=s.stage,
-                state=s.state,
-                attempts=s.attempt,
-                wait_ms=s.wait_ms,
-                run_ms=s.run_ms,
-            )
-            for s in record.stages
-        )
-        return RunView(
-            id=record.id,
-            pipeline=record.pipeline,
-            state=RunState(record.state),
-            tenant=record.tenant,
-            key=record.key,
-            started_at_ms=record.started_at_ms,
-            ended_at_ms=record.ended_at_ms,
-            stages=stages,
-        )
+        return seen(record, self.store.runs, self.plans)
 
     def wait(self, run_id: str, timeout_ms: int) -> RunState:
         """Waits for the end; returns the state then, ended or not. Raises RunNotFound."""

@@ -14,6 +14,7 @@ from engine.cli import (
     doctor,
     draw,
     new,
+    plans,
     queues,
     runs,
     scheduler,
@@ -58,6 +59,7 @@ app.command("pause")(queues.pause)
 app.command("resume")(queues.resume)
 app.add_typer(dead.app, name="dead")
 app.add_typer(tenants.app, name="tenants")
+app.add_typer(plans.app, name="plans")
 app.command("doctor")(doctor.doctor)
 app.command("draw")(draw.draw)
 app.command("new")(new.new)

@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.installation import store_here
+from engine import bootstrap
+from engine.cli.draw import SvgFile, write_picture
+from engine.cli.installation import settings_here, store_here
 from engine.cli.output import AsJson, plain, print_json, screen, shown_ms, shown_time, table
 from engine.cli.run_tree import tree_of
 from engine.control import inspect, operate
+from engine.workflow.run import Run
 
 
 def runs(
@@ -49,11 +52,18 @@ def runs(
 
 def show(
     run: Annotated[str, typer.Argument(help="Run id, or the beginning of one.")],
+    svg: SvgFile = None,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="A flowchart's text.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show one run with its stages and their timings."""
-    record = inspect.run(store_here(), run)
-    if as_json:
+    """Show one run with its stages and their timings; with --svg or --mermaid as a picture."""
+    engine = bootstrap.Engine(settings_here())
+    record = inspect.run(engine.store, run)
+    if svg is not None:
+        write_picture(svg, Run(record.id, engine).draw("svg"))
+    elif mermaid:
+        typer.echo(Run(record.id, engine).draw("mermaid"), nl=False)
+    elif as_json:
         print_json(plain(record))
     else:
         screen().print(tree_of(record))

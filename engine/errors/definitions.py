@@ -202,3 +202,10 @@ class UnknownPlan(UnknownName):
 
     code = "unknown_plan"
     kind = "plan"
+
+
+class UnknownFormat(UnknownName):
+    """No picture is drawn in a format of this name."""
+
+    code = "unknown_format"
+    kind = "format"

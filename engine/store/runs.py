@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from engine.store.connection import Links
@@ -29,6 +29,27 @@ class StageRecord(NamedTuple):
     run_ms: int
 
 
+class Standing(NamedTuple):
+    """What of a running run waits or runs now.
+
+    `open` is by position the number of failed attempts (at most 20) of each message that exists,
+    `joins` by position who has come and how many will; -1 while nobody knows.
+    """
+
+    open: dict[str, int]
+    joins: dict[str, tuple[int, int]]
+
+
+class RunHead(NamedTuple):
+    """What there is to know of a run without its stages."""
+
+    state: str
+    pipeline: str
+    plan: str
+    started_at_ms: int
+    ended_at_ms: int | None
+
+
 class RunRecord(NamedTuple):
     """A run as stored; times in ms of the server's clock."""
 
@@ -41,14 +62,6 @@ class RunRecord(NamedTuple):
     started_at_ms: int
     ended_at_ms: int | None
     stages: list[StageRecord]
-
-
-class RunHead(NamedTuple):
-    """What a run is part of and how it stands; `ended_at_ms` is None while it runs."""
-
-    plan: str
-    state: str
-    ended_at_ms: int | None
 
 
 class Runs:
@@ -123,6 +136,33 @@ class Runs:
         )
         return [_record(run, _pairs(reply)) for run, reply in zip(runs, replies, strict=True)]
 
+    def standing(self, run: str, messages: list[str], joins: list[str]) -> Standing:
+        """Says which messages and joins of a run, by position, exist now; one exchange."""
+        keys = self.links.keys
+        asked: list[tuple[str, ...]] = []
+        for position in messages:
+            message = f"{run}:{position}"
+            asked.append(("HEXISTS", keys.name("messages"), message))
+            asked.append(("LLEN", keys.name("errors", message=message)))
+        for position in joins:
+            name = keys.name("join", run=run, position=position)
+            asked.append(("HMGET", name, "arrived", "members"))
+        replies = self.links.commands(asked) if asked else []
+        known, counts = replies[: 2 * len(messages)], replies[2 * len(messages) :]
+        found = zip(messages, known[::2], known[1::2], strict=True)
+        waiting = zip(joins, counts, strict=True)
+        return Standing(
+            {position: int(failed) for position, exists, failed in found if exists},
+            {at: (int(came or 0), int(members)) for at, (came, members) in waiting if members},
+        )
+
+    def heads(self, runs: list[str]) -> list[RunHead | None]:
+        """The heads of many runs in one exchange; None for one that is gone."""
+        fields = ("state", "pipeline", "plan", "started", "ended")
+        names = [self.links.keys.name("run", run=run) for run in runs]
+        replies = self.links.commands([("HMGET", name, *fields) for name in names])
+        return [_head(reply) for reply in replies]
+
     def newest(self, *, before_ms: int | None = None, at_most: int = 100) -> list[str]:
         """Run ids, newest first."""
         top = "+inf" if before_ms is None else f"({before_ms}"
@@ -145,26 +185,27 @@ class Runs:
             yield from runs
 
     def pages(self, page: int = 500) -> Iterator[list[str]]:
-        """Every run in the index, newest first, page by page."""
-        at = 0
-        while found := self.links.command(
-            "ZREVRANGE", self.links.keys.name("runs"), at, at + page - 1
-        ):
-            yield [run.decode() for run in found]
-            at += len(found)
+        """Every run in the index, newest first, page by page.
 
-    def heads(self, runs: list[str]) -> list[RunHead | None]:
-        """Plan, state and end of many runs in one write; None for those that are gone."""
-        name = self.links.keys.name
-        replies = self.links.commands(
-            [("HMGET", name("run", run=run), "plan", "state", "ended") for run in runs]
-        )
-        return [
-            RunHead(plan.decode(), state.decode(), int(ended) if ended else None)
-            if plan and state
-            else None
-            for plan, state, ended in replies
-        ]
+        None that stays is missed or repeated, whatever is started or pruned meanwhile.
+        """
+        top, seen = "+inf", set[bytes]()  # the lowest start time so far, and who has it
+        while found := self._from(top, page + len(seen)):
+            fresh = [(run, started) for run, started in found if run not in seen]
+            if not fresh:
+                return
+            yield [run.decode() for run, _ in fresh]
+            last = fresh[-1][1]
+            same = {run for run, started in fresh if started == last}
+            seen = same | seen if last == top else same
+            top = last
+
+    def _from(self, top: str, at_most: int) -> list[tuple[bytes, str]]:
+        """Runs by start time from `top` down, each with that time."""
+        name = self.links.keys.name("runs")
+        order = ("BYSCORE", "REV", "LIMIT", 0, at_most, "WITHSCORES")
+        found = self.links.command("ZRANGE", name, top, "-inf", *order)
+        return [(run, f"{float(started):.0f}") for run, started in _scored(found)]
 
     def forget(self, runs: list[str]) -> int:
         """Takes ended runs away, at most 50; those that something still needs stay.
@@ -218,6 +259,13 @@ class Runs:
         return found
 
 
+def _scored(reply: list[Any]) -> Iterator[Any]:
+    """Members with their scores: pairs in RESP3, one after the other in RESP2."""
+    if reply and isinstance(reply[0], bytes):
+        return zip(reply[::2], reply[1::2], strict=True)
+    return iter(reply)
+
+
 def _pairs(reply: object) -> dict[str, str]:
     if isinstance(reply, dict):
         return {key.decode(): value.decode() for key, value in reply.items()}
@@ -241,6 +289,13 @@ def _record(run: str, fields: dict[str, str]) -> RunRecord | None:
         int(ended) if ended else None,
         sorted(stages, key=lambda stage: stage.ended_at_ms),
     )
+
+
+def _head(reply: list[bytes | None]) -> RunHead | None:
+    if reply[0] is None:
+        return None
+    state, pipeline, plan, started, ended = (part.decode() if part else "" for part in reply)
+    return RunHead(state, pipeline, plan, int(started or 0), int(ended) if ended else None)
 
 
 def _stage(position: str, value: str) -> StageRecord:

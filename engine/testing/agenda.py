@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -71,6 +72,20 @@ class Agenda:
             if not message.dropped:
                 return message
         return None
+
+    def take_like(self, joins_in: Callable[[Message], bool], at_most: int) -> list[Message]:
+        """Return what is ready now and joins in, in order; the rest stays."""
+        taken: list[Message] = []
+        left = []
+        for entry in sorted(self._ready, key=lambda entry: entry[:-1]):
+            message = entry[-1]
+            if len(taken) < at_most and not message.dropped and joins_in(message):
+                taken.append(message)
+            else:
+                left.append(entry)
+        self._ready = left
+        heapq.heapify(self._ready)
+        return taken
 
     def next_due_ms(self) -> int | None:
         """Return when the next message falls due, 0 if one is ready; None if there is none."""

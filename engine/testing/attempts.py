@@ -15,24 +15,25 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from engine.clock import Clock
-from engine.errors import DeadlineExceeded, PayloadTooLarge, UnknownStage
+from engine.errors import DeadlineExceeded, PayloadInvalid, PayloadTooLarge, Problem, UnknownStage
 from engine.execution.judge import Judge
 from engine.telemetry.logs import current_attempt, stage_log
 from engine.testing.agenda import Message
 from engine.testing.faults import Faults
 from engine.testing.ledger import Ledger
 from engine.workflow.attempt import Attempt
+from engine.workflow.batch import element_of
 from engine.workflow.context import Context
 from engine.workflow.failure import Failure
 from engine.workflow.names import FAIL_STAGE, RELAY_STAGE, TIMER_STAGE
 from engine.workflow.outcome import Dead, Done, Outcome
-from engine.workflow.payload import decode_untyped
+from engine.workflow.payload import ValueCodec, decode_untyped
 from engine.workflow.plan import StageNode
 from engine.workflow.registry import Registry
 from engine.workflow.retry import Retry
 from engine.workflow.run import RunState
 from engine.workflow.stage import Stage
-from engine.workflow.transitions import PlanOf, follow, timed_out
+from engine.workflow.transitions import PlanOf, follow, joined, timed_out
 
 Progress = Callable[[Ledger, Attempt, float, float | None], None]
 
@@ -84,18 +85,7 @@ class Workshop:
     ) -> tuple[Outcome | Crashed, BaseException | None]:
         """Run one attempt; return how it ended and the exception behind a failure."""
         send = message.send
-        attempt = Attempt(
-            run_id=ledger.id,
-            tenant=ledger.tenant,
-            plan_hash=ledger.plan.hash,
-            stage=send.stage,
-            position=send.position,
-            queue=send.queue,
-            number=message.number,
-            payload=send.input,
-            token=message.token,
-            pipeline=ledger.pipeline,
-        )
+        attempt = self._attempt(ledger, message)
         if send.stage == FAIL_STAGE:
             return _failed(send.input), None
         held = current_attempt.set(attempt)
@@ -109,6 +99,58 @@ class Workshop:
             return self.judge.outcome_of(stage, attempt, error), error
         finally:
             current_attempt.reset(held)
+
+    def run_batch(
+        self, members: list[tuple[Ledger, Message]]
+    ) -> list[tuple[Outcome, BaseException | None]]:
+        """Run one call of a stage for many messages; return how each ended."""
+        attempts = [self._attempt(ledger, message) for ledger, message in members]
+        stage = self.definitions.stage(attempts[0].stage)
+        try:
+            values = self._values(stage, attempts)
+        except Exception as error:  # noqa: BLE001 - it is every item's failure
+            values = [error for _ in attempts]
+        ended: list[tuple[Outcome, BaseException | None]] = []
+        codec = ValueCodec(stage.name, "result", element_of(stage.gives()))
+        for (ledger, _), attempt, value in zip(members, attempts, values, strict=True):
+            try:
+                if isinstance(value, BaseException):
+                    raise value  # noqa: TRY301 - judged as if the item's own call had raised it
+                result = codec.encode(value)
+                edges = follow(
+                    ledger.plan, attempt.position, result, self.definitions.decide, self.plan_of
+                )
+                ended.append((Done(result, edges), None))
+            except Exception as error:  # noqa: BLE001
+                ended.append((self.judge.outcome_of(stage, attempt, error), error))
+        return ended
+
+    def _values(self, stage: Stage[..., Any], attempts: list[Attempt]) -> list[Any]:
+        for attempt in attempts:
+            failure = self.faults.failure_of(stage.name, attempt.number, attempt.payload)
+            if failure is not None:
+                raise failure
+        value = stage.invoke(stage.inputs.decode(joined(a.payload for a in attempts)), None)
+        values = _awaited(value) if stage.is_async else value
+        if not isinstance(values, list | tuple) or len(values) != len(attempts):
+            problem = Problem("", f"not a list of {len(attempts)} results")
+            raise PayloadInvalid(stage.name, "result", [problem])
+        return list(values)
+
+    def _attempt(self, ledger: Ledger, message: Message) -> Attempt:
+        send = message.send
+        return Attempt(
+            run_id=ledger.id,
+            tenant=ledger.tenant,
+            plan_hash=ledger.plan.hash,
+            stage=send.stage,
+            position=send.position,
+            queue=send.queue,
+            number=message.number,
+            payload=send.input,
+            token=message.token,
+            pipeline=ledger.pipeline,
+        )
 
     def _outcome(self, ledger: Ledger, message: Message, attempt: Attempt) -> Outcome | Crashed:
         send, decide = message.send, self.definitions.decide

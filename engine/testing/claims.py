@@ -17,6 +17,7 @@ from engine.workflow.start import Start
 Definition = Pipeline | Stage[..., Any]
 _Claim = tuple[str, str, str]
 DEFAULT_TTL_MS = 86_400_000
+DEFAULT_WINDOW_MS = 300_000
 
 
 class Claims:
@@ -54,4 +55,5 @@ class Claims:
             return None, 0
         names = [field.name for field in definition.inputs.fields]
         digest = policy.content_key(start.payload, names)
-        return (definition.name, start.tenant, digest), policy.window_ms
+        window_ms = policy.window_or(DEFAULT_WINDOW_MS)
+        return (definition.name, start.tenant, digest), window_ms

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from engine.clock import Clock
+from engine.errors import RunEnded
 from engine.testing.agenda import Agenda, Message
 from engine.testing.journal import Journal
 from engine.testing.ledger import DeadLetter, Ledger, Parent, StageRecord
@@ -68,17 +69,47 @@ class Hops:
         self.journal.tell(ledger, "run.started")
         self.apply(ledger, edges)
 
-    def cancel(self, ledger: Ledger) -> bool:
+    def cancel(self, ledger: Ledger, *, undo: bool = False) -> bool:
         """Cancel a run; False if it had ended, or failed and is being undone."""
         if ledger.state is not RunState.RUNNING:
             return False
-        self._end(ledger, RunState.CANCELLED)
+        if undo and ledger.undos:
+            self._undo(ledger, RunState.CANCELLED)
+        else:
+            self._end(ledger, RunState.CANCELLED)
         return True
 
-    def signal(self, ledger: Ledger, name: str, value: bytes) -> bool:
-        """Serve the oldest wait of a name, else keep the signal; False if the run had ended."""
+    def pause(self, ledger: Ledger) -> bool:
+        """Hold a run; False if it was held."""
+        if ledger.state.ended:
+            raise RunEnded(ledger.id, ledger.state)
+        held, ledger.paused = ledger.paused, True
+        if not held:
+            self.journal.tell(ledger, "run.paused")
+        return not held
+
+    def resume(self, ledger: Ledger) -> bool:
+        """Let a held run go on; False if it was not held."""
+        held, ledger.paused = ledger.paused, False
+        if held:
+            self.journal.tell(ledger, "run.resumed")
+        aside, ledger.aside = ledger.aside, []
+        for message in aside:
+            self._agenda.add(message, self._clock.now_ms())
+        return held
+
+    def signal(self, ledger: Ledger, name: str, value: bytes, once: str | None) -> bool:
+        """Serve the oldest wait of a name, else keep the signal; False if `once` did so before.
+
+        Raises:
+            RunEnded: the run takes no signal.
+        """
         if ledger.state is not RunState.RUNNING:
-            return False
+            raise RunEnded(ledger.id, ledger.state)
+        if once is not None:
+            if once in ledger.once:
+                return False
+            ledger.once.add(once)
         self.journal.tell(ledger, "signal.sent", signal=name)
         for position, wait in ledger.waits.items():
             if wait.name == name:
@@ -91,6 +122,7 @@ class Hops:
     def _end(self, ledger: Ledger, state: RunState) -> None:
         ledger.state = state
         ledger.ended_at_ms = self._clock.now_ms()
+        self.resume(ledger)
         if state is not RunState.FAILED or ledger.compensates:
             ledger.drop()
         self._cancel_children(ledger, None)
@@ -222,10 +254,13 @@ class Hops:
 
     def _fail(self, ledger: Ledger, cause: BaseException | None) -> None:
         ledger.cause = cause
-        if not ledger.undos:
+        if ledger.undos:
+            self._undo(ledger, RunState.FAILED)
+        else:
             self._end(ledger, RunState.FAILED)
-            return
-        ledger.state = RunState.UNDOING
+
+    def _undo(self, ledger: Ledger, ends: RunState) -> None:
+        ledger.state, ledger.ends = RunState.UNDOING, ends
         ledger.drop()
         self._cancel_children(ledger, None)
         self.journal.tell(ledger, "run.undoing")
@@ -238,7 +273,7 @@ class Hops:
                 ledger, Send(undo.position, undo.stage, undo.queue, undo.priority, undo.input)
             )
         elif ledger.state is RunState.UNDOING:
-            self._end(ledger, RunState.FAILED)
+            self._end(ledger, ledger.ends)
 
     # -- edges
 

@@ -29,7 +29,7 @@ from engine.errors import (
     RunNotFound,
 )
 from engine.execution.judge import Judge
-from engine.testing.agenda import Agenda
+from engine.testing.agenda import Agenda, Message
 from engine.testing.attempts import Crashed, Workshop
 from engine.testing.claims import Claims, Definition
 from engine.testing.clock import PassingClock, VirtualClock
@@ -45,7 +45,6 @@ from engine.workflow.failure import Failure
 from engine.workflow.flow import Flow
 from engine.workflow.names import new_run_id, shard_of
 from engine.workflow.outcome import Dead
-from engine.workflow.payload import encode_untyped
 from engine.workflow.plan import Plan
 from engine.workflow.retry import Retry
 from engine.workflow.run import Run, RunState, RunView
@@ -73,10 +72,6 @@ class InlineRun(Run):
             RunStuck: there is no timeout, and nothing will bring the run to its end.
         """
         return self._inline.finish(self.id) if timeout is None else super().wait(timeout)
-
-    def signal(self, name: str, value: Any = None) -> bool:
-        """Send a signal to the run; False if it had ended."""
-        return self._inline.signal(self.id, name, encode_untyped(value))
 
 
 class InlineEngine:
@@ -214,8 +209,10 @@ class InlineEngine:
             return self._ledger(run_id).view()
 
     def wait(self, run_id: str, timeout_ms: int) -> RunState:
-        """Run what falls due until the run has ended or so much time has passed."""
+        """Run what falls due until the run has ended or so much time has passed; 0 only looks."""
         ledger = self._ledger(run_id)
+        if timeout_ms == 0:
+            return ledger.state
         until_ms = self.clock.now_ms() + timeout_ms
         while not ledger.state.ended:
             if self._advanced(until_ms):
@@ -264,15 +261,25 @@ class InlineEngine:
             await asyncio.sleep(0)
         return self.result(run_id)
 
-    def cancel(self, run_id: str) -> bool:
-        """Cancel a run; False if it had ended before."""
+    def cancel(self, run_id: str, *, undo: bool = False) -> bool:
+        """Cancel a run; False if it had ended before. With `undo`, undo what it did."""
         with self._lock:
-            return self._hops.cancel(self._ledger(run_id))
+            return self._hops.cancel(self._ledger(run_id), undo=undo)
 
-    def signal(self, run_id: str, name: str, value: bytes) -> bool:
-        """Send a signal with a JSON value to a run; False if it had ended."""
+    def signal(self, run_id: str, name: str, value: bytes, *, once: str | None = None) -> bool:
+        """Send a signal with a JSON value to a run; False if `once` did so before."""
         with self._lock:
-            return self._hops.signal(self._ledger(run_id), name, value)
+            return self._hops.signal(self._ledger(run_id), name, value, once)
+
+    def pause(self, run_id: str) -> bool:
+        """Hold a run; False if it was held."""
+        with self._lock:
+            return self._hops.pause(self._ledger(run_id))
+
+    def resume(self, run_id: str) -> bool:
+        """Let a held run go on; False if it was not held."""
+        with self._lock:
+            return self._hops.resume(self._ledger(run_id))
 
     # -- what tests ask
 
@@ -319,6 +326,13 @@ class InlineEngine:
             if message is None:
                 return False
             ledger = self._hops.runs[message.run_id]
+            if ledger.paused and not message.begun:
+                ledger.aside.append(message)
+                return True
+            batch = ledger.plan.batches.get(message.send.position.partition(".")[0])
+            if batch is not None:
+                self._run_batch(message, batch.size)
+                return True
             if not message.begun:
                 message.token = next(self._tokens)
                 self._hops.start(ledger, message)
@@ -335,6 +349,24 @@ class InlineEngine:
                 outcome = Dead("stalled", Failure("stalled", "its worker died again and again"))
             self._hops.commit(ledger, message, outcome, cause)
         return True
+
+    def _run_batch(self, first: Message, size: int) -> None:
+        """Run one call for a message and those of its stage and tenant that are due with it."""
+        runs = self._hops.runs
+
+        def joins_in(message: Message) -> bool:
+            ledger = runs[message.run_id]
+            alike = message.send.stage == first.send.stage
+            return alike and ledger.tenant == runs[first.run_id].tenant and not ledger.paused
+
+        messages = [first, *self._agenda.take_like(joins_in, size - 1)]
+        for message in messages:
+            message.token = next(self._tokens)
+            self._hops.start(runs[message.run_id], message)
+        members = [(runs[message.run_id], message) for message in messages]
+        ended = self._workshop.run_batch(members)
+        for (ledger, message), (outcome, cause) in zip(members, ended, strict=True):
+            self._hops.commit(ledger, message, outcome, cause)
 
     def _report(self, ledger: Ledger, attempt: Attempt, done: float, total: float | None) -> None:
         self._hops.journal.tell(

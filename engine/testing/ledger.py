@@ -77,6 +77,10 @@ class Ledger:
     children: dict[str, str] = field(default_factory=dict[str, str])
     undos: list[Undo] = field(default_factory=list[Undo])
     closed: list[Scope] = field(default_factory=list[Scope])
+    ends: RunState = RunState.FAILED  # what a run that is being undone ends as
+    once: set[str] = field(default_factory=set[str])
+    paused: bool = False
+    aside: list[Message] = field(default_factory=list[Message])
     letters: list[DeadLetter] = field(default_factory=list[DeadLetter])
 
     @property

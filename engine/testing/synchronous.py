@@ -123,14 +123,30 @@ class SynchronousEngine:
             pass
         return self.result(run_id)
 
-    def cancel(self, run_id: str) -> bool:
-        """Cancel a run; False if it had ended before."""
-        return self._world(run_id).cancel(run_id)
-
-    def signal(self, run_id: str, name: str, value: bytes) -> bool:
-        """Send a signal with a JSON value to a run and work on it; False if it had ended."""
+    def cancel(self, run_id: str, *, undo: bool = False) -> bool:
+        """Cancel a run; False if it had ended before. With `undo`, undo what it did."""
         world = self._world(run_id)
-        sent = world.signal(run_id, name, value)
+        if not undo:
+            return world.cancel(run_id)
+        cancelled = world.cancel(run_id, undo=True)
+        world.work_on(run_id, self._patience_ms)
+        return cancelled
+
+    def pause(self, run_id: str) -> bool:
+        """Hold a run; False if it was held."""
+        return self._world(run_id).pause(run_id)
+
+    def resume(self, run_id: str) -> bool:
+        """Let a held run go on and work on it; False if it was not held."""
+        world = self._world(run_id)
+        resumed = world.resume(run_id)
+        world.work_on(run_id, self._patience_ms)
+        return resumed
+
+    def signal(self, run_id: str, name: str, value: bytes, *, once: str | None = None) -> bool:
+        """Send a signal to a run and work on it; False if `once` did so before."""
+        world = self._world(run_id)
+        sent = world.signal(run_id, name, value, once=once)
         world.work_on(run_id, self._patience_ms)
         return sent
 

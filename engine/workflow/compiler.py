@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar, cast
 
 from engine.workflow.batch import Batch
 from engine.workflow.choose import Choose
+from engine.workflow.decider import Decider
 from engine.workflow.drafts import (
     BackDraft,
     ChildDraft,
@@ -38,8 +39,9 @@ from engine.workflow.each import Each
 from engine.workflow.flow import Chain, Flow, Parallel
 from engine.workflow.gather import First
 from engine.workflow.names import DEFAULT_QUEUE
-from engine.workflow.plan import BatchOf, Plan, UndoBy
+from engine.workflow.plan import BatchOf, Plan, UndoBy, shape_key
 from engine.workflow.repeat import Repeat
+from engine.workflow.shapes import shape_of
 from engine.workflow.stage import Stage
 from engine.workflow.undo import Undoable
 from engine.workflow.wait import Sleep, WaitFor
@@ -59,7 +61,8 @@ def compiled(name: str, flow: Flow) -> Plan:
     built = compiler.build(flow)
     ends = compiler.settled(built.ends)
     compiler.connect(ends, compiler.draft(EndDraft()))
-    return Plan(name, tuple(draft.node() for draft in compiler.drafts))
+    shapes = {name: shape_of(taker.inputs) for name, taker in compiler.takers.items()}
+    return Plan(name, tuple(draft.node() for draft in compiler.drafts), shapes)
 
 
 @dataclass(slots=True)
@@ -73,6 +76,7 @@ class _Built:
 class _Compiler:
     def __init__(self, home: Home) -> None:
         self.drafts: list[Draft] = []
+        self.takers: dict[str, Stage[..., object] | Decider] = {}
         self._home = home
         self._net: Net | None = None
         self._depth = 0
@@ -144,6 +148,7 @@ class _Compiler:
         batch: BatchOf | None = None,
     ) -> _Built:
         self._home = Home(stage.queue, stage.priority)
+        self.takers[stage.name] = stage
         draft = StageDraft(
             stage=stage.name,
             queue=stage.queue,
@@ -155,6 +160,7 @@ class _Compiler:
 
     def _undoable(self, flow: Undoable) -> _Built:
         by = cast("Stage[..., object]", flow.by)
+        self.takers[by.name] = by
         undo = UndoBy(by.name, by.queue, by.priority)
         return self._stage(cast("Stage[..., object]", flow.stage), undo=undo)
 
@@ -194,6 +200,7 @@ class _Compiler:
         each = self.draft(EachDraft(window=flow.window))
         if flow.pages is not None:
             reader = cast("Stage[..., object]", flow.pages)
+            self.takers[reader.name] = reader
             pages = self.draft(
                 PagesDraft(
                     stage=reader.name,
@@ -223,6 +230,7 @@ class _Compiler:
         return relay.number, self.settled(built.ends)
 
     def _choose(self, flow: Choose) -> _Built:
+        self.takers[shape_key(flow.decider.name)] = flow.decider
         choose = self.draft(ChooseDraft(decider=flow.decider.name))
         ends: list[Draft] = []
         for case, branch in flow.cases.items():
@@ -238,7 +246,9 @@ class _Compiler:
     def _sleep(self, flow: Sleep) -> _Built:
         relay = self._relay()
         relay.delay_ms = flow.delay_ms
-        relay.until = flow.until.name if flow.until else None
+        if flow.until is not None:
+            self.takers[shape_key(flow.until.name)] = flow.until
+            relay.until = flow.until.name
         return _Built(relay.number, [relay])
 
     def _wait(self, flow: WaitFor) -> _Built:
@@ -258,6 +268,7 @@ class _Compiler:
         return _Built(wait.number, ends)
 
     def _repeat(self, flow: Repeat) -> _Built:
+        self.takers[shape_key(flow.until.name)] = flow.until
         repeat = self.draft(
             RepeatDraft(until=flow.until.name, limit=flow.limit, every_ms=flow.every_ms)
         )

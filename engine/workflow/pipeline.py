@@ -15,7 +15,7 @@ from engine.clock import Duration, duration_ms
 from engine.errors import OptionInvalid
 from engine.workflow import registry
 from engine.workflow.compiler import compiled
-from engine.workflow.drawing import mermaid
+from engine.workflow.drawing import draw
 from engine.workflow.flow import Flow, Want, as_flow
 from engine.workflow.idempotency import Idempotency
 from engine.workflow.names import definition_name
@@ -117,9 +117,13 @@ class Pipeline(Flow):
         """Return its flow."""
         return (self.flow,)
 
-    def draw(self) -> str:
-        """Return the plan as a Mermaid flowchart."""
-        return mermaid(self.plan())
+    def draw(self, format: str = "mermaid") -> str:  # noqa: A002 - the word of the caller
+        """Return the plan as a picture: "mermaid", a flowchart's text, or "svg".
+
+        Raises:
+            UnknownFormat: the format is neither of the two.
+        """
+        return draw(self.plan(), format)
 
     def start(
         self,

@@ -11,8 +11,9 @@ no fixed places, there the item's index is the member.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -233,9 +234,15 @@ class ToEnd(NamedTuple):
 Route = ToStage | ToJoin | ToEnd
 
 
-class _Document(msgspec.Struct, frozen=True):
+class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     nodes: tuple[Node, ...]
+    shapes: dict[str, dict[str, Any]] = {}
+
+
+def shape_key(decider: str) -> str:
+    """Return the name of a decider among the shapes: a stage may have the same name."""
+    return f"{decider}()"
 
 
 _decoder = msgspec.json.Decoder(_Document)
@@ -243,22 +250,38 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 
 class Plan:
-    """An immutable graph of nodes. Two plans are the same if their hashes are."""
+    """An immutable graph of nodes. Two plans are the same if their hashes are.
 
-    def __init__(self, name: str, nodes: tuple[Node, ...]) -> None:
+    Attributes:
+        name: of the pipeline, or of a stage alone.
+        nodes: in reading order.
+        shapes: JSON Schema of what each stage and decider took when the plan was compiled, by
+            name (see `shape_key`); one that takes anything is left out.
+    """
+
+    def __init__(
+        self, name: str, nodes: tuple[Node, ...], shapes: Mapping[str, dict[str, Any]] | None = None
+    ) -> None:
         self.name = name
         self.nodes = nodes
+        self.shapes = {name: shape for name, shape in (shapes or {}).items() if shape}
 
     @classmethod
-    def of_stage(cls, stage: str, queue: str, priority: int | None) -> Plan:
+    def of_stage(
+        cls,
+        stage: str,
+        queue: str,
+        priority: int | None,
+        shapes: Mapping[str, dict[str, Any]] | None = None,
+    ) -> Plan:
         """Return the plan of one stage alone."""
-        return cls(stage, (StageNode(stage, queue, 1, priority), EndNode()))
+        return cls(stage, (StageNode(stage, queue, 1, priority), EndNode()), shapes)
 
     @classmethod
     def from_json(cls, raw: bytes) -> Plan:
         """Return the plan that `to_json` wrote; raises msgspec.DecodeError."""
         document = _decoder.decode(raw)
-        return cls(document.name, document.nodes)
+        return cls(document.name, document.nodes, document.shapes)
 
     def to_json(self) -> bytes:
         """Return the canonical JSON: sorted keys, no white space, defaults left out."""
@@ -266,7 +289,7 @@ class Plan:
 
     @cached_property
     def _json(self) -> bytes:
-        return _encoder.encode(_Document(self.name, self.nodes))
+        return _encoder.encode(_Document(self.name, self.nodes, self.shapes))
 
     @cached_property
     def hash(self) -> str:
@@ -322,6 +345,24 @@ class Plan:
             for number, node in enumerate(self.nodes)
             if isinstance(node, StageNode) and node.batch is not None
         }
+
+    def deciders(self) -> tuple[str, ...]:
+        """Return the names of all deciding functions in reading order, each once."""
+        names: dict[str, None] = {}
+        for node in self.nodes:
+            match node:
+                case ChooseNode(decider=name) | RepeatNode(until=name) | RelayNode(until=str(name)):
+                    names[name] = None
+                case _:
+                    pass
+        return tuple(names)
+
+    def queues(self) -> tuple[str, ...]:
+        """Return the queues that its messages wait in, in reading order, each once."""
+        queues = [getattr(node, "queue", "") for node in self.nodes]
+        undos = [getattr(node, "undo", None) for node in self.nodes]
+        queues += [undo.queue for undo in undos if undo is not None]
+        return tuple(dict.fromkeys(queue for queue in queues if queue))
 
     def children(self) -> tuple[str, ...]:
         """Return the hashes of the plans that its child runs follow, each once."""

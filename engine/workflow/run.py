@@ -13,12 +13,14 @@ import msgspec
 
 from engine.clock import Duration, duration_ms
 from engine.current import Engine
-from engine.errors import WaitTimeout
+from engine.errors import UnknownPlan, WaitTimeout
+from engine.workflow.drawing import draw
 from engine.workflow.names import definition_name, key_name, new_run_id, shard_of
 from engine.workflow.payload import ValueCodec, decode_untyped, encode_untyped
+from engine.workflow.plan import Plan
 from engine.workflow.start import Start
 
-__all__ = ["Run", "RunState", "RunView", "StageView", "Start", "new_run_id", "shard_of"]
+__all__ = ["JoinView", "Run", "RunState", "RunView", "StageView", "Start", "new_run_id", "shard_of"]
 
 _WAIT_SLICE_MS = 30_000
 
@@ -39,7 +41,10 @@ class RunState(StrEnum):
 
 
 class StageView(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage of a run. Times in milliseconds, None before they are known."""
+    """One stage of a run. Times in milliseconds, None before they are known.
+
+    `state` is "open" while its message waits or runs, then "done" or "dead".
+    """
 
     position: str
     stage: str
@@ -47,6 +52,14 @@ class StageView(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     wait_ms: int | None = None
     run_ms: int | None = None
+
+
+class JoinView(msgspec.Struct, frozen=True, kw_only=True):
+    """A join that still waits. `members` is None while nobody knows how many will come."""
+
+    position: str
+    arrived: int
+    members: int | None = None
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +73,8 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     started_at_ms: int = 0
     ended_at_ms: int | None = None
     stages: tuple[StageView, ...] = ()
+    joins: tuple[JoinView, ...] = ()
+    plan: Plan | None = None
 
 
 class Run:
@@ -81,9 +96,25 @@ class Run:
         """Return the run with its stages; raises RunNotFound."""
         return self._engine.view(self.id)
 
+    def draw(self, format: str = "mermaid") -> str:  # noqa: A002 - the word of the caller
+        """Return the run's plan as a picture with its states and timings.
+
+        Args:
+            format: "mermaid" for a flowchart's text, or "svg".
+
+        Raises:
+            UnknownFormat: the format is neither of the two.
+            UnknownPlan: the store no longer has the run's plan.
+            RunNotFound: no such run is stored.
+        """
+        view = self.view()
+        if view.plan is None:
+            raise UnknownPlan(view.pipeline)
+        return draw(view.plan, format, view)
+
     def status(self) -> RunState:
         """Return the run's state; raises RunNotFound."""
-        return self.view().state
+        return RunState(self._engine.wait(self.id, 0))
 
     def wait(self, timeout: Duration | None = "30s") -> RunState:
         """Wait for the end and return the state then; None waits as long as it takes.

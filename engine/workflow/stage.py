@@ -26,6 +26,7 @@ from engine.workflow.plan import Plan
 from engine.workflow.registry import origin_of
 from engine.workflow.retry import Retry
 from engine.workflow.run import Run
+from engine.workflow.shapes import shape_of
 from engine.workflow.signature import Signature, read_signature
 from engine.workflow.start import PerInput, bulk_starts, one_start
 from engine.workflow.undo import Undoable
@@ -144,7 +145,8 @@ class Stage(Flow, Generic[P, R]):
 
     @functools.cached_property
     def _plan(self) -> Plan:
-        return Plan.of_stage(self.name, self.queue, self.priority)
+        shapes = {self.name: shape_of(self.inputs)}
+        return Plan.of_stage(self.name, self.queue, self.priority, shapes)
 
     def plan(self) -> Plan:
         """Return the plan of the stage alone: [stage, end]."""

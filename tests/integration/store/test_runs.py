@@ -186,3 +186,18 @@ def test_leadership_can_be_given_up_by_its_holder_alone(stand: Stand) -> None:
     assert stand.store.lead("b", 10_000) == (False, 1)
     stand.store.lead("a", 0)
     assert stand.store.lead("b", 10_000) == (True, 2)
+
+
+def test_a_walk_over_all_runs_misses_and_repeats_none_that_stays(stand: Stand) -> None:
+    runs = []
+    for _ in range(4):  # several runs of one millisecond, in several milliseconds
+        runs += [stand.start() for _ in range(3)]
+        stand.advance(1)
+    walk = stand.store.runs.all(page=2)
+    seen = [next(walk) for _ in range(5)]
+    later = stand.start()
+    stand.client.zrem(stand.key("runs"), seen[0], seen[1])
+    seen += walk
+    assert len(seen) == len(set(seen))
+    assert set(seen) == set(runs)
+    assert later not in seen

@@ -11,6 +11,7 @@ from engine import (
     Pipeline,
     Retry,
     RunState,
+    batch,
     each,
     first,
     gather,
@@ -24,6 +25,7 @@ from engine.errors import (
     OptionInvalid,
     PayloadTooLarge,
     RunCancelled,
+    RunEnded,
     RunFailed,
     RunNotFound,
     WaitTimeout,
@@ -226,7 +228,8 @@ def test_a_signal_before_the_wait_counts_and_waits_are_served_in_order(callboard
     assert callboard.history(run).waits() == ["go"]
     assert run.signal("go", 2)
     assert run.result() == [1, 2]
-    assert not run.signal("go", 3)
+    with pytest.raises(RunEnded):
+        run.signal("go", 3)
 
 
 def test_a_wait_that_is_over_takes_the_other_way_or_dies(callboard, parts) -> None:
@@ -436,3 +439,62 @@ def test_a_retry_of_a_cancelled_run_does_not_come(callboard, parts) -> None:
     callboard.run_until_idle()
     callboard.history(run).assert_attempts("flaky", 1)
     assert [view.state for view in run.view().stages] == ["cancelled"]
+
+
+def test_a_signal_repeated_under_its_id_changes_nothing(callboard, parts) -> None:
+    run = Pipeline("p", wait_for("go", int) | wait_for("go", int)).start(0)
+    assert run.signal("go", 1, once="a")
+    assert not run.signal("go", 2, once="a")
+    assert run.signal("go", 3, once="b")
+    assert run.result() == 3
+
+
+def test_a_paused_run_begins_nothing_until_it_is_resumed(callboard, parts) -> None:
+    run = Pipeline("p", parts["first"] | sleep("1h") | parts["first"]).start(1)
+    callboard.run_due()
+    assert run.pause()
+    assert not run.pause()
+    callboard.clock.advance("2h")
+    assert run.status() is RunState.RUNNING
+    assert run.resume()
+    assert run.result() == 3
+    with pytest.raises(RunEnded):
+        run.pause()
+
+
+def test_a_cancelled_run_is_undone_where_that_is_asked_for(callboard) -> None:
+    undone = []
+
+    @stage
+    def book(x: int) -> int:
+        return x + 1
+
+    @stage
+    def unbook(x: int) -> None:
+        undone.append(x)
+
+    pipeline = Pipeline("p", book.undo(unbook) | wait_for("go", int))
+    run = pipeline.start(1)
+    callboard.run_due()
+    assert run.cancel(undo=True)
+    assert run.wait() is RunState.CANCELLED
+    assert undone == [2]
+    run = pipeline.start(1)
+    callboard.run_due()
+    assert run.cancel()
+    assert undone == [2]
+
+
+def test_a_batch_takes_the_messages_of_many_runs(callboard) -> None:
+    calls = []
+
+    @stage(retry=Retry(attempts=2, base="1s"))
+    def tens(numbers: list[int]) -> list[int]:
+        calls.append(numbers)
+        return [ValueError("three") if n == 3 else 10 * n for n in numbers]
+
+    runs = Pipeline("p", batch(tens, size=3)).start_many([1, 2, 3, 4])
+    callboard.run_until_idle()
+    assert [run.status().value for run in runs] == ["completed", "completed", "failed", "completed"]
+    assert runs[3].result() == 40
+    assert calls == [[1, 2, 3], [4], [3]]
