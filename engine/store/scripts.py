@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from engine.store.keys import lua_source
+from engine.store.keys import lua_spelled
 
+# A constant, or a function on one line or more, of an include or a script, in its first column.
+_DEFINED = re.compile(
+    r"^local ([A-Z_]+) = .*\n|^(?:local )?function ([\w.]+)\((?:.* end\n|.*\n(?: .*\n)*end\n)",
+    re.MULTILINE,
+)
 _INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 _NEEDED = ("KEYS", "ARGV", "RETURNS", "ERRORS", "COST", "FLAGS")
 _ROOT = files("engine.store") / "lua"
@@ -86,9 +91,24 @@ def load(name: str, *, shifted_clock: bool = False) -> Script:
         return (_ROOT / "include" / f"{room}.lua").read_text()
 
     body = _INCLUDE.sub(include, text)
-    body = "\n".join(line for line in body.splitlines() if line and not line.startswith("--"))
+    body = "".join(f"{line}\n" for line in body.splitlines() if line and not line.startswith("--"))
     flags = header["FLAGS"]
     shebang = "#!lua" if flags == "-" else f"#!lua flags={flags}"
-    source = f"{shebang}\n{lua_source(body)}{body}\n".encode()
+    source = f"{shebang}\n{lua_spelled(_without_unused(body))}".encode()
     sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
     return Script(name, source, sha, header)
+
+
+def _without_unused(body: str) -> str:
+    """Leaves out what is defined and never named: each definition costs time at every call."""
+    while True:
+        unused = [found[0] for found in _DEFINED.finditer(body) if _is_unused(found, body)]
+        if not unused:
+            return body
+        for definition in unused:
+            body = body.replace(definition, "")
+
+
+def _is_unused(found: re.Match[str], body: str) -> bool:
+    named = re.compile(rf"\b{re.escape(found[1] or found[2])}\b")
+    return len(named.findall(body)) == len(named.findall(found[0]))
