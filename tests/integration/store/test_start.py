@@ -199,3 +199,14 @@ def test_an_id_is_as_long_as_the_scripts_think(stand: Stand) -> None:
     from engine.workflow.names import new_run_id
 
     assert len(new_run_id()) == len(new_run()) == 32
+
+
+def test_the_stream_of_events_is_trimmed_by_those_who_append_to_it(stand: Stand) -> None:
+    fill = "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'facts', 'run.started') end"
+    events = stand.keys.name("events")
+    stand.client.eval(fill, 1, events, 100_050)
+    stand.start()
+    assert stand.client.xlen(events) == 100_051  # a node of the stream goes as a whole
+    stand.client.eval(fill, 1, events, 500)
+    stand.start()
+    assert 100_000 <= stand.client.xlen(events) <= 100_150
