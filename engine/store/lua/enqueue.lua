@@ -12,7 +12,7 @@
 -- include: check
 -- include: arrivals
 
-local now = tostring(clock_ms()) -- text, as it is mostly written
+local now = clock_text()
 local call = key.call(ARGV[1])
 local before = redis.call('GET', call)
 if before then return cmsgpack.unpack(before) end
@@ -35,7 +35,6 @@ for i = 2, #ARGV do
     verdicts[#verdicts + 1] = 'enqueued'
   end
 end
-check('SCARD', key.queues())
 
 arrivals.land()
 for claim, holder in pairs(claims) do redis.call('SET', claim, holder[1], 'PX', math.max(holder[2], 1)) end

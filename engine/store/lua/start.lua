@@ -14,7 +14,7 @@
 -- include: tale
 -- include: edges
 
-local now = tostring(clock_ms()) -- text, as it is mostly written
+local now = clock_text()
 local verdicts = {}
 local claims = {}
 local indexed = {}
@@ -52,10 +52,10 @@ for i = 1, #ARGV do
   elseif redis.call('HEXISTS', key.run(id), 'state') == 1 or hop.runs[id] then
     verdicts[i] = 'started'
   else
-    local run = { id = id, name = key.run(id), tenant = tenant, keep = tonumber(keep), pipeline = pipeline, state = 'running',
-      fields = { 'state', 'running', 'pipeline', pipeline, 'plan', plan, 'tenant', tenant, 'started', now, 'keep', keep } }
+    local run = { id = id, name = key.run(id), tenant = tenant, keep = keep, pipeline = pipeline, state = 'running',
+      fields = { 'state', 'running', 'pipeline', pipeline, 'plan', plan, 'tenant', tenant, 'started', now, 'keep', keep,
+        caller and 'key' or nil, caller or nil } }
     hop.runs[id] = run
-    if caller then hop.note(run, 'key', caller) end
     if claim then claims[claim] = { id, ttl } end
     indexed[#indexed + 1] = now
     indexed[#indexed + 1] = id
@@ -70,7 +70,6 @@ for i = 1, #ARGV do
   end
 end
 check('ZCARD', key.runs())
-check('SCARD', key.queues())
 
 arrivals.land()
 hop.draw_edges(0)
