@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -181,12 +182,10 @@ class Engine:
         span = self.tracer.producer_span(
             _queue_of(definition), run_id=run, tenant=tenant, pipeline=definition.name
         )
-        if span is None:
-            verdict = self._begin_all(definition, [self._packed(definition, run, start, None)])[0]
-        else:
-            with span:
-                packed = self._packed(definition, run, start, span.traceparent)
-                verdict = self._begin_all(definition, [packed])[0]
+        with span or nullcontext():
+            trace = span.traceparent if span else None
+            beginning = self._beginning(definition, run, start, trace)
+            verdict = self._begin_all(definition, [beginning])[0]
         if verdict is None:
             return Run(run, self)
         holder, state = verdict
@@ -201,17 +200,15 @@ class Engine:
         """
         runs = [new_run_id() for _ in starts]
         queue = _queue_of(definition)
-        packed: list[bytes] = []
+        beginnings: list[Beginning] = []
         for run, start in zip(runs, starts, strict=True):
             span = self.tracer.producer_span(
                 queue, run_id=run, tenant=start.tenant, pipeline=definition.name
             )
-            if span is None:
-                packed.append(self._packed(definition, run, start, None))
-            else:
-                with span:
-                    packed.append(self._packed(definition, run, start, span.traceparent))
-        verdicts = self._begin_all(definition, packed)
+            with span or nullcontext():
+                trace = span.traceparent if span else None
+                beginnings.append(self._beginning(definition, run, start, trace))
+        verdicts = self._begin_all(definition, beginnings)
         return [
             Run(run, self) if verdict is None else Run(verdict[0], self, duplicate=True)
             for run, verdict in zip(runs, verdicts, strict=True)
@@ -222,12 +219,14 @@ class Engine:
         return await asyncio.to_thread(self.start, definition, payload, **options)
 
     def _begin_all(
-        self, definition: Definition, packed: list[bytes]
+        self, definition: Definition, beginnings: list[Beginning]
     ) -> list[tuple[str, str] | None]:
         plan = definition.plan()
         self.plans.add(plan)
         self.store.runs.put_plan(plan.hash, plan.to_json())
-        slices = slices_of(packed)
+        if len(beginnings) == 1 and self.store.transit.start_one(beginnings[0]):
+            return [None]
+        slices = slices_of([beginning.packed() for beginning in beginnings])
         verdicts: list[tuple[str, str] | None] = []
         for at in range(0, len(slices), _SLICES_AT_ONCE):
             group = slices[at : at + _SLICES_AT_ONCE]
@@ -242,7 +241,9 @@ class Engine:
                 verdicts += self.store.transit.start_slices(group)
         return verdicts
 
-    def _packed(self, definition: Definition, run: str, start: Start, trace: str | None) -> bytes:
+    def _beginning(
+        self, definition: Definition, run: str, start: Start, trace: str | None
+    ) -> Beginning:
         limit = self.settings.max_payload_bytes
         if len(start.payload) > limit:
             raise PayloadTooLarge(definition.name, len(start.payload), limit)
@@ -266,7 +267,7 @@ class Engine:
             self.broker.wire.edges(plan.hash, trace, edges),
             start.key,
             claim,
-        ).packed()
+        )
 
     def _keep_ms(self, definition: Definition) -> int:
         own = definition.retention_ms if isinstance(definition, Pipeline) else None

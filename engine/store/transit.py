@@ -56,6 +56,15 @@ class Transit:
         """
         return [_verdict(verdict) for verdict in self.links.call("start", list(runs))]
 
+    def start_one(self, beginning: Beginning) -> bool:
+        """Begins a run the short way.
+
+        Returns:
+            Whether it has begun; if not, nothing was done, and `start` says why or begins it.
+        """
+        arguments = beginning.plain()
+        return arguments is not None and self.links.call("start_one", arguments) == 1
+
     def start_slices(self, slices: Sequence[list[bytes]]) -> list[tuple[str, str] | None]:
         """Like `start` for many slices, written together so that server and client work at once."""
         link = self.links.take()

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from engine.store import connection, scripts
-from engine.store.entries import Ending, Outgoing, pack
+from engine.store import connection, entries, scripts
+from engine.store.entries import Beginning, Ending, Outgoing, pack
 from engine.store.keys import Keys
 from engine.store.queues import Limits
 from engine.store.store import Store
@@ -88,7 +88,7 @@ def test_every_error_that_is_raised_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_must_go_on_when_memory_is_full_may(name: str) -> None:
-    refused_when_full = {"enqueue", "start", "redrive"}
+    refused_when_full = {"enqueue", "start", "start_one", "redrive"}
     assert (scripts.load(name).flags == "allow-oom") == (name not in refused_when_full)
 
 
@@ -252,6 +252,9 @@ class RecordingLinks:
 
 
 ENDING = pack(Ending("m", "1", "d", "q", "t", "done"))
+BEGINNING = Beginning(
+    *("r", "pipe", "plan", "t", 1, 0, [("send", "0", "q", 5, "1", entries.text(b"{}"))], None, None)
+)
 WRAPPERS: dict[str, Callable[[Store, Any], object]] = {
     "beat": lambda s, link: s.transit.beat(link, "c", ["q", "p"], 0, silence_ms=1, gap_ms=1),
     "cancel": lambda s, _: s.runs.cancel("r"),
@@ -270,6 +273,7 @@ WRAPPERS: dict[str, Callable[[Store, Any], object]] = {
     "redrive": lambda s, _: s.letters.redrive("m"),
     "retire": lambda s, _: s.transit.retire("c"),
     "start": lambda s, _: s.transit.start([b"", b""]),
+    "start_one": lambda s, _: s.transit.start_one(BEGINNING),
     "usage": lambda s, _: s.usage.add("t", "kind", 1, once="r"),
     "wait": lambda s, _: s.runs.state("r"),
 }

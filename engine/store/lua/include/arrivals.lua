@@ -1,7 +1,6 @@
 -- arrivals: messages that become visible. Gathered while a script still reads, written by `land`.
 -- needs: record, slices, check
 local arrivals = {}
-local BAND = 1e13 -- places in one priority; the highest place stays below 1e14, see record_of
 
 arrivals.fresh = {}      -- message id, record, ... for HSET messages
 arrivals.waiting = {}    -- key of a waiting set -> {queue, tenant, score, id, score, id, ...}
