@@ -110,19 +110,6 @@ class TypesDoNotFit(ConfigurationError):
         )
 
 
-class QueueConflict(ConfigurationError):
-    """One queue is described twice with different settings."""
-
-    code = "queue_conflict"
-
-    def __init__(self, queue: str, setting: str, first: object, second: object) -> None:
-        self.queue, self.setting = queue, setting
-        super().__init__(
-            f"Queue {queue!r} has two values for {setting}: {shown(first)} and {shown(second)}. "
-            "Keep one."
-        )
-
-
 class UnsafeEncoder(ConfigurationError):
     """A pickling encoder is installed; what it reads could execute code."""
 

@@ -91,7 +91,8 @@ class Starter:
         """Starts one run; raises what `Engine.start` raises."""
         run = new_run_id()
         with self._span(definition, run, start) as trace:  # until the store has answered
-            verdict = self._begin_all(definition, [self._packed(definition, run, start, trace)])[0]
+            beginning = self._beginning(definition, run, start, trace)
+            verdict = self._begin_all(definition, [beginning])[0]
         if type(verdict) is Full:
             raise self._queue_full(verdict)
         holder, state = verdict or (run, RunState.RUNNING)
@@ -106,11 +107,11 @@ class Starter:
     def many(self, definition: Definition, starts: Sequence[Start]) -> list[Run]:
         """Starts runs in bulk; see `Engine.start_many`."""
         runs = [new_run_id() for _ in starts]
-        packed: list[bytes] = []
+        beginnings: list[Beginning] = []
         for run, start in zip(runs, starts, strict=True):
             with self._span(definition, run, start) as trace:
-                packed.append(self._packed(definition, run, start, trace))
-        verdicts = self._begin_all(definition, packed)
+                beginnings.append(self._beginning(definition, run, start, trace))
+        verdicts = self._begin_all(definition, beginnings)
         accepted = list(map(_accepted, runs, verdicts))
         unsafe = self._not_replicated(accepted)
         if full := next((verdict for verdict in verdicts if type(verdict) is Full), None):
@@ -145,12 +146,15 @@ class Starter:
             )
         return found
 
-    def _begin_all(self, definition: Definition, packed: list[bytes]) -> list[Verdict]:
+    def _begin_all(self, definition: Definition, beginnings: list[Beginning]) -> list[Verdict]:
         store = self._store()
         for plan in definition.plans():
             self._plans.add(plan)
             store.runs.put_plan(plan.hash, plan.to_json())
-        slices, depths = slices_of(packed), self._terms(definition).depths
+        depths = self._terms(definition).depths
+        if len(beginnings) == 1 and not depths and store.transit.start_one(beginnings[0]):
+            return [None]
+        slices = slices_of([beginning.packed() for beginning in beginnings])
         verdicts: list[Verdict] = []
         for at in range(0, len(slices), _SLICES_AT_ONCE):
             group = slices[at : at + _SLICES_AT_ONCE]
@@ -181,7 +185,9 @@ class Starter:
         with span:
             yield span.traceparent
 
-    def _packed(self, definition: Definition, run: str, start: Start, trace: str | None) -> bytes:
+    def _beginning(
+        self, definition: Definition, run: str, start: Start, trace: str | None
+    ) -> Beginning:
         limit = self._settings().max_payload_bytes
         if len(start.payload) > limit:
             raise PayloadTooLarge(definition.name, len(start.payload), limit)
@@ -207,7 +213,7 @@ class Starter:
             start.key,
             claim,
             terms.failed_keep_ms,
-        ).packed()
+        )
 
     def _claim(self, definition: Definition, start: Start) -> Claim | None:
         policy, settings = definition.idempotency, self._settings()

@@ -14,6 +14,10 @@ pack = msgspec.msgpack.Encoder().encode
 unpack = msgspec.msgpack.Decoder().decode
 
 
+_PLAIN_SEND = 6  # without a delay
+_TEXT_HEAD = 5  # bytes in front of what `text` holds
+
+
 def text(value: bytes) -> msgspec.Raw:
     """Bytes as the scripts can read them: their msgpack has strings, no binary type."""
     return msgspec.Raw(b"\xdb" + len(value).to_bytes(4, "big") + value)
@@ -82,6 +86,30 @@ class Beginning(NamedTuple):
         claim = self.claim or (False, "", 0, 0, False)
         failed = False if self.failed_keep_ms is None else str(self.failed_keep_ms)
         return pack((*self[:4], str(self.keep_ms), *self[5:7], self.key or False, *claim, failed))
+
+    def plain(self) -> list[bytes | str | int] | None:
+        """The arguments of `start_one`; None if more than one message is to be sent now.
+
+        A claim under another key than the caller's is not for it either, nor a life of its own if
+        it fails.
+        """
+        if self.failed_keep_ms is not None or self.delay_ms or len(self.edges) != 1:
+            return None
+        if self.edges[0][0] != "send" or len(self.edges[0]) > _PLAIN_SEND:
+            return None
+        ttl_ms = 0
+        if self.claim is not None:
+            type_, digest, window_ms, ttl_ms, _ = self.claim
+            if window_ms or type_ != self.pipeline or digest != self.key:
+                return None
+        elif self.key:
+            return None
+        _, position, queue, priority, allowed, body = self.edges[0]
+        return [
+            *(self.run, self.pipeline, self.plan, self.tenant, self.keep_ms),
+            *(self.key or "", max(ttl_ms, 1), position, queue, priority, allowed),
+            bytes(body)[_TEXT_HEAD:],
+        ]
 
 
 class Full(NamedTuple):

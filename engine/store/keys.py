@@ -1,7 +1,7 @@
 """Every Redis key that the engine touches: its name, type, life and owner, each spelled once.
 
-The room owns spelling only. Lua scripts receive the same names: `lua_source()` writes the
-`key.<name>(...)` functions that are put in front of every script, so Python and Lua cannot differ.
+The room owns spelling only. Lua scripts receive the same names: `lua_spelled()` writes every
+`key.<name>(...)` of a script out, so Python and Lua cannot differ.
 `docs/redis_keys.md` is checked against this table.
 """
 
@@ -14,6 +14,8 @@ from functools import cached_property
 SCHEMA_VERSION = 1
 
 _FIELD = re.compile(r"\{(\w+)\}")
+_SPOKEN = re.compile(r"\bkey\.(\w+)\(")
+_SIMPLE = re.compile(r"[\w.]+(?:\[\w+\])?|'[^']*'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,17 +301,50 @@ class Keys:
         return self.prefix + SHAPES[shape].template.format(**fields)
 
 
-def lua_source(script: str) -> str:
-    """Lua that defines `key.<shape>(...)`, over the prefix in KEYS[1], for what `script` uses."""
-    used = set(re.findall(r"\bkey\.(\w+)", script))
-    lines = ["local P = KEYS[1]", "local key = {}"]
-    for name in sorted(used):
-        shape = SHAPES[name]
-        parts = [
-            part if i % 2 else f"'{part}'"
-            for i, part in enumerate(_FIELD.split(shape.template))
-            if i % 2 or part
-        ]
-        body = " .. ".join(["P", *parts])
-        lines.append(f"function key.{name}({', '.join(shape.fields)}) return {body} end")
-    return "\n".join(lines) + "\n"
+def lua_spelled(script: str) -> str:
+    """The script with each `key.<shape>(...)` written out over the prefix in KEYS[1].
+
+    A definition costs a script time at every call of it, so none is made of these.
+    """
+    return "local P = KEYS[1]\n" + _spelled(script)
+
+
+def _spelled(script: str) -> str:
+    spelled: list[str] = []
+    at = 0
+    for spoken in _SPOKEN.finditer(script):
+        if spoken.start() >= at:
+            arguments, end = _arguments(script, spoken.end())
+            spelled += (script[at : spoken.start()], _over_prefix(SHAPES[spoken[1]], arguments))
+            at = end
+    return "".join(spelled) + script[at:]
+
+
+def _over_prefix(shape: KeyShape, arguments: list[str]) -> str:
+    given = (_operand(argument) for argument in arguments)
+    parts = _FIELD.split(shape.template)
+    words = [next(given) if i % 2 else f"'{part}'" for i, part in enumerate(parts) if part]
+    return f"({' .. '.join(['P', *words])})"
+
+
+def _operand(argument: str) -> str:
+    """An argument as a part of a concatenation: in brackets where an operator could be in it."""
+    argument = _spelled(argument.strip())
+    return argument if _SIMPLE.fullmatch(argument) else f"({argument})"
+
+
+def _arguments(script: str, start: int) -> tuple[list[str], int]:
+    """What stands between the bracket that opens before `start` and its end, cut at commas."""
+    arguments, depth, begun = [], 0, start
+    for at in range(start, len(script)):
+        letter = script[at]
+        if letter in "([{":
+            depth += 1
+        elif depth == 0 and letter in ",)":
+            arguments.append(script[begun:at])
+            begun = at + 1
+            if letter == ")":
+                return arguments, begun
+        elif letter in ")]}":
+            depth -= 1
+    raise ValueError(f"the brackets of a key do not close: {script[start : start + 40]}")

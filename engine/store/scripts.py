@@ -13,8 +13,13 @@ from functools import cache
 from importlib.resources import files
 
 from engine.errors import OptionInvalid
-from engine.store.keys import lua_source
+from engine.store.keys import lua_spelled
 
+# A constant, or a function on one line or more, of an include or a script, in its first column.
+_DEFINED = re.compile(
+    r"^local ([A-Z_]+) = .*\n|^(?:local )?function ([\w.]+)\((?:.* end\n|.*\n(?: .*\n)*end\n)",
+    re.MULTILINE,
+)
 _INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 _NEEDED = ("KEYS", "ARGV", "RETURNS", "ERRORS", "COST", "FLAGS")
 _ROOT = files("engine.store") / "lua"
@@ -97,10 +102,35 @@ def load(name: str, *, shifted_clock: bool = False, events_kept: int = EVENTS_KE
         return (_ROOT / "include" / f"{room}.lua").read_text()
 
     body = _INCLUDE.sub(include, text)
-    body = "\n".join(line for line in body.splitlines() if line and not line.startswith("--"))
+    body = "".join(f"{line}\n" for line in body.splitlines() if line and not line.startswith("--"))
     body = body.replace("{events_kept}", str(events_kept))
     flags = header["FLAGS"]
     shebang = "#!lua" if flags == "-" else f"#!lua flags={flags}"
-    source = f"{shebang}\n{lua_source(body)}{body}\n".encode()
+    source = f"{shebang}\n{lua_spelled(_with_room(_without_unused(body)))}".encode()
     sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
     return Script(name, source, sha, header)
+
+
+def _without_unused(body: str) -> str:
+    """Leaves out what is defined and never named: each definition costs time at every call."""
+    while True:
+        unused = [found[0] for found in _DEFINED.finditer(body) if _is_unused(found, body)]
+        if not unused:
+            return body
+        for definition in unused:
+            body = body.replace(definition, "")
+
+
+def _is_unused(found: re.Match[str], body: str) -> bool:
+    named = re.compile(rf"\b{re.escape(found[1] or found[2])}\b")
+    return len(named.findall(body)) == len(named.findall(found[0]))
+
+
+def _with_room(body: str) -> str:
+    """Makes the includes' tables as large as what is put into them: growing step by step costs."""
+
+    def roomy(table: re.Match[str]) -> str:
+        fields = re.findall(rf"^(?:function )?{table[1]}\.(\w+)(?: = |\()", body, re.MULTILINE)
+        return table[0] + "".join(f"{field} = 0, " for field in dict.fromkeys(fields))
+
+    return re.sub(r"^local (\w+) = \{(?=\}?$)", roomy, body, flags=re.MULTILINE)

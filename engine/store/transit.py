@@ -85,6 +85,15 @@ class Transit:
         """
         return [_verdict(raw) for raw in self.links.call("start", [_depths(most), *runs])]
 
+    def start_one(self, beginning: Beginning) -> bool:
+        """Begins a run the short way.
+
+        Returns:
+            Whether it has begun; if not, nothing was done, and `start` says why or begins it.
+        """
+        arguments = beginning.plain()
+        return arguments is not None and self.links.call("start_one", arguments) == 1
+
     def start_slices(
         self, slices: Sequence[list[bytes]], most: Depths = NO_DEPTHS
     ) -> list[Verdict]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store.keys import SHAPES, Keys, lua_source
+from engine.store.keys import SHAPES, Keys, lua_spelled
 from tests.architecture.redis_keys import PAGE, page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,12 +66,17 @@ def test_every_key_carries_the_shards_hash_tag() -> None:
 
 
 def test_lua_and_python_build_the_same_names() -> None:
-    source = lua_source("key.join(a, b) key.idempotency(a, b, c)")
-    assert (
-        "function key.join(run, position) return P .. 'run:' .. run .. ':join:' .. position end"
-        in source
+    assert lua_spelled("f(key.join(a, b[1]), key.queues())").endswith(
+        "f((P .. 'run:' .. a .. ':join:' .. b[1]), (P .. 'queues'))"
     )
     assert Keys().name("join", run="r", position="1.2") == "{cb:0}:run:r:join:1.2"
+
+
+def test_an_expression_in_a_key_is_one_part_of_it() -> None:
+    spelled = lua_spelled("key.join(run_of(id), join_of(id, key.order()) or '')")
+    assert spelled.endswith(
+        "(P .. 'run:' .. (run_of(id)) .. ':join:' .. (join_of(id, (P .. 'order')) or ''))"
+    )
 
 
 # The alphabets of `engine.workflow.names`: a queue, stage or pipeline has no colon, a tenant may.

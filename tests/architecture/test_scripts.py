@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from engine.store import connection, scripts
-from engine.store.entries import Ending, Outgoing, pack
+from engine.store import connection, entries, scripts
+from engine.store.entries import Beginning, Ending, Outgoing, pack
 from engine.store.keys import Keys
 from engine.store.queues import Limits
 from engine.store.store import Store
@@ -88,7 +88,7 @@ def test_every_error_that_is_raised_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_must_go_on_when_memory_is_full_may(name: str) -> None:
-    refused_when_full = {"enqueue", "start", "redrive"}
+    refused_when_full = {"enqueue", "start", "start_one", "redrive"}
     assert (scripts.load(name).flags == "allow-oom") == (name not in refused_when_full)
 
 
@@ -145,7 +145,9 @@ BOUNDED = {  # what bounds each list
     "unpack(forget": "two keys an entry of a commit",
     "unpack(failures[i]": "two",
     "unpack(moved": "two a message wanted",
-    "unpack(emptied": "a message wanted each",
+    "unpack(stay": "a message wanted each, and the head",
+    "unpack(leave": "a message wanted each",
+    "unpack(drained": "a message wanted, or a tenant visited, each",
     "unpack(run.opened": "edges of a hop",
     "unpack(run.closed": "entries of a commit",
     "unpack(graves.burials[i]": "six",
@@ -153,7 +155,6 @@ BOUNDED = {  # what bounds each list
     "unpack(dead[i]": "four",
     "unpack(returned": "200",
     "unpack(plain[i]": "two",
-    "unpack(gone": "a message wanted, or a tenant visited, each",
 }
 
 
@@ -185,6 +186,32 @@ def test_the_production_build_is_what_a_store_runs_unless_a_test_says_otherwise(
     assert store.links.shifted_clock is False
     wired = [p for p in (ROOT.parent.parent).rglob("*.py") if "shifted_clock=True" in p.read_text()]
     assert wired == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_build_defines_nothing_that_it_does_not_use(name: str) -> None:
+    source = scripts.load(name).source.decode()
+    defined = re.findall(
+        r"^(?:local )?function ([\w.]+)\(|^local ([A-Z_]+) =", source, re.MULTILINE
+    )
+    for word in (function or constant for function, constant in defined):
+        assert len(re.findall(rf"\b{re.escape(word)}\b", source)) > 1, word
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_build_has_every_function_that_it_calls(name: str) -> None:
+    source = scripts.load(name).source.decode()
+    for table in re.findall(r"^local (\w+) = \{.*\}$", source, re.MULTILINE):
+        called = set(re.findall(rf"\b{table}\.(\w+)\(", source))
+        defined = set(re.findall(rf"^function {table}\.(\w+)\(", source, re.MULTILINE))
+        assert called == defined
+
+
+def test_a_table_has_room_for_all_that_is_put_into_it_by_name() -> None:
+    source = scripts.load("enlist").source + scripts.load("enqueue").source
+    [room] = re.findall(rb"^local arrivals = \{(.*)\}$", source, re.MULTILINE)
+    named = set(re.findall(rb"^(?:function )?arrivals\.(\w+)", source, re.MULTILINE))
+    assert named == set(re.findall(rb"(\w+) = 0", room))
 
 
 def test_a_script_is_known_by_the_hash_of_its_source() -> None:
@@ -225,6 +252,9 @@ class RecordingLinks:
 
 
 ENDING = pack(Ending("m", "1", "d", "q", "t", "done"))
+BEGINNING = Beginning(
+    *("r", "pipe", "plan", "t", 1, 0, [("send", "0", "q", 5, "1", entries.text(b"{}"))], None, None)
+)
 WRAPPERS: dict[str, Callable[[Store, Any], object]] = {
     "beat": lambda s, link: s.transit.beat(link, "c", ["q", "p"], 0, silence_ms=1, gap_ms=1),
     "cancel": lambda s, _: s.runs.cancel("r"),
@@ -247,6 +277,7 @@ WRAPPERS: dict[str, Callable[[Store, Any], object]] = {
     "resume_run": lambda s, _: s.runs.resume("r"),
     "signal": lambda s, _: s.runs.signal("r", "n", b"1"),
     "start": lambda s, _: s.transit.start([b"", b""]),
+    "start_one": lambda s, _: s.transit.start_one(BEGINNING),
     "usage": lambda s, _: s.usage.add("t", "kind", 1, once="r"),
     "wait": lambda s, _: s.runs.state("r"),
 }

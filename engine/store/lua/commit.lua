@@ -20,7 +20,7 @@
 -- include: edges
 -- include: branches
 
-local now = tostring(clock_ms()) -- text, as it is mostly written
+local now = clock_text()
 local consumer, number = ARGV[1], ARGV[2]
 local dead_keep, unknown_grace = tonumber(ARGV[3]), tonumber(ARGV[4])
 

@@ -14,7 +14,7 @@
 -- include: arrivals
 -- include: depth
 
-local now = tostring(clock_ms()) -- text, as it is mostly written
+local now = clock_text()
 local call = key.call(ARGV[1])
 local before = redis.call('GET', call)
 if before then return cmsgpack.unpack(before) end
@@ -43,7 +43,6 @@ for i = 3, #ARGV do
     verdicts[#verdicts + 1] = 'enqueued'
   end
 end
-check('SCARD', key.queues())
 
 arrivals.land()
 for claim, holder in pairs(claims) do redis.call('SET', claim, holder[1], 'PX', math.max(holder[2], 1)) end

@@ -14,10 +14,11 @@
 -- include: check
 -- include: arrivals
 -- include: graves
+-- include: due
 -- include: marks
+-- include: deliveries
 
 local HEADER = '^%l %d+ %S+ %d+ %d+ %d+ %S+ %S+\n'
-local PROMOTED_AT_MOST = 200
 local UNTIL_RESUMED = '9000000000000000' -- in no life of ours
 local now = clock_ms()
 local consumer, number, wanted, idle = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
@@ -26,43 +27,22 @@ local me = redis.call('HMGET', key.consumer(consumer), 'fetch', 'token', 'pid')
 if not me[3] then return redis.error_reply('GONE ' .. consumer) end
 local holding = redis.call('HLEN', lease)
 check('HLEN', key.messages())
-check('HLEN', key.leased())
-check('ZCARD', key.delayed())
-check('ZCARD', key.throttled())
 check('STRLEN', key.token())
-check('STRLEN', key.order())
 check('SCARD', key.queues())
-check('HLEN', key.limits())
-check('ZCARD', key.cancelled())
+local any_limits = redis.call('HLEN', key.limits()) > 0
+if any_limits then check('HLEN', key.leased()) end
+local any_cancelled = redis.call('ZCARD', key.cancelled()) > 0
+
+-- Each queue is read once; that it has a ring or not is kept up to date.
+local states = {}
 for i = 5, #ARGV, 2 do
-  check('HLEN', key.queue(ARGV[i]))
-  check('LLEN', key.wake(ARGV[i]))
-  check('ZCARD', key.ring(ARGV[i]))
-  check('ZCARD', key.suspects(ARGV[i]))
-  check('STRLEN', key.solo(ARGV[i]))
-end
-
-local function inputs_of(id, kind, record)
-  if kind == 'j' then
-    local join = key.join(run_of(id), join_of(record) or '')
-    local members = redis.pcall('HGET', join, 'members')
-    if type(members) ~= 'string' then return nil end
-    local fields = {}
-    for i = 1, tonumber(members) or 0 do fields[i] = i - 1 end
-    return #fields > 0 and read_sliced('HMGET', join, fields) or nil
-  end
-  local each, item = string.match(position_of(id), '^(.*)%.(%d+)$')
-  if not each then return nil end
-  local found = redis.pcall('HMGET', key.each(run_of(id), each), 'body', item)
-  if found.err or not found[1] or not found[2] then return nil end
-  return found
-end
-
-local function delivery(id, token, record)
-  local kind = string.sub(record, 1, 1)
-  local inputs = false
-  if kind == 'j' or kind == 'e' then inputs = inputs_of(id, kind, record) or false end
-  return { id, token, record, inputs }
+  local queue = ARGV[i]
+  local found = redis.call('HMGET', key.queue(queue), 'paused', 'limit', 'leased', 'known', 'vtime')
+  local suspects = redis.call('ZCARD', key.suspects(queue))
+  if suspects > 0 then check('STRLEN', key.solo(queue)) end
+  states[queue] = { paused = found[1], limit = found[2], leased = found[3], suspects = suspects,
+    has_ring = redis.call('ZCARD', key.ring(queue)) > 0 }
+  arrivals.queues[queue] = { known = found[4], vtime = found[5] or '0', signalled = redis.call('LLEN', key.wake(queue)) > 0 }
 end
 
 -- The same number again: the reply was lost, so the same batch.
@@ -82,62 +62,8 @@ if me[1] == number then
   return again
 end
 
--- Whether a message can go to its place: a broken key holds up its own tenant or queue alone.
-local sound = {}
-local function is_sound(command, name)
-  if sound[name] == nil then sound[name] = type(redis.pcall(command, name)) == 'number' end
-  return sound[name]
-end
-
-local function has_place(queue, tenant)
-  return is_sound('HLEN', key.queue(queue)) and is_sound('LLEN', key.wake(queue)) and is_sound('ZCARD', key.ring(queue))
-    and is_sound('ZCARD', key.waiting(queue, tenant))
-end
-
--- Promotes what is due; what has no place is looked at again in a minute.
-local function promote()
-  local later = {}
-  local ids = redis.call('ZRANGE', key.delayed(), '-inf', now, 'BYSCORE', 'LIMIT', 0, PROMOTED_AT_MOST)
-  if #ids > 0 then
-    local records = read_sliced('HMGET', key.messages(), ids)
-    for i = 1, #ids do
-      if records[i] then
-        local _, _, _, _, order, _, queue, tenant = header_of(records[i])
-        if queue and not has_place(queue, tenant) then
-          later[#later + 1] = now + 60000
-          later[#later + 1] = ids[i]
-        elseif queue then
-          arrivals.wait_at(queue, tenant, order, ids[i])
-          arrivals.count(queue, 'delayed', -1)
-        else
-          graves.bury(ids[i], records[i], 'unknown', 'default', 'undecodable')
-        end
-      end
-    end
-    call_sliced('ZREM', key.delayed(), ids)
-    call_sliced('ZADD', key.delayed(), later)
-    arrivals.land()
-    graves.dig(now)
-  end
-  local pairs_due = redis.call('ZRANGE', key.throttled(), '-inf', now, 'BYSCORE', 'LIMIT', 0, PROMOTED_AT_MOST)
-  for i = 1, #pairs_due do
-    local queue, tenant = string.match(pairs_due[i], '^(%S+) (%S+)$')
-    if redis.call('EXISTS', key.waiting(queue, tenant)) == 1 then arrivals.enter_ring(queue, tenant) end
-    redis.call('ZREM', key.throttled(), pairs_due[i])
-  end
-end
-
-local function next_due()
-  local first = redis.call('ZRANGE', key.delayed(), 0, 0, 'WITHSCORES')[2]
-  local token = redis.call('ZRANGE', key.throttled(), 0, 0, 'WITHSCORES')[2]
-  local due = first and tonumber(first)
-  if token and (not due or tonumber(token) < due) then due = tonumber(token) end
-  return due and math.max(due - now, 0) or -1
-end
-
 local taken, owners, taken_of = {}, {}, {} -- ids; tenant of each; tenant -> number taken
 local queue_of, taken_from = {}, {}
-local any_limits = redis.call('HLEN', key.limits()) > 0
 local limits_seen = {}
 local VISITED_AT_MOST = 256 -- tenants looked at in one call; the rest is for the next
 local visited, full = 0, {} -- full: queues at their limit
@@ -183,103 +109,137 @@ local function allowance(tenant, limits, wish)
 end
 
 local function set_aside(queue, tenant, cause)
-  redis.call('ZREM', key.ring(queue), tenant)
   if cause == 'slot' or cause == 'paused' then
     redis.pcall('SADD', key.parked(tenant), queue)
     if limits_of(tenant).of_all then redis.pcall('SADD', key.parked('*'), queue .. ' ' .. tenant) end
   else
     redis.call('ZADD', key.throttled(), cause, queue .. ' ' .. tenant)
+    due.rate = math.min(due.rate, cause)
   end
 end
 
 -- Waiting sets are only read here; what was taken from them leaves when all is known.
 local lines = {}   -- key of a waiting set -> number taken from its near end
-local drained = {} -- key of a waiting set -> true where nothing is left
+local drained = {} -- keys of waiting sets where nothing is left
+local digits = {}  -- small numbers as text: the server would turn them into it anew each time
+
+local function text_of(number_small)
+  local text = digits[number_small]
+  if not text then
+    text = string.format('%d', number_small)
+    digits[number_small] = text
+  end
+  return text
+end
 
 local function take(queue, tenant, number_wanted)
   local name = key.waiting(queue, tenant)
   local from = lines[name] or 0
-  local found = redis.pcall('ZRANGE', name, from, from + number_wanted, 'REV') -- one more tells what is left
+  -- One more tells what is left.
+  local found = redis.pcall('ZRANGE', name, text_of(from), text_of(from + number_wanted), 'REV')
   if found.err then return 0, true end -- a broken key hurts its own tenant alone
   local number_taken = math.min(#found, number_wanted)
+  local before = #taken
   for i = 1, number_taken do
-    taken[#taken + 1] = found[i]
-    owners[#taken] = tenant
-    queue_of[#taken] = queue
+    local at = before + i
+    taken[at], owners[at], queue_of[at] = found[i], tenant, queue
   end
-  lines[name] = from + number_taken
-  drained[name] = #found <= number_wanted or nil
   taken_of[tenant] = (taken_of[tenant] or 0) + number_taken
-  return number_taken, drained[name]
+  if #found > number_wanted then
+    lines[name] = from + number_taken
+    return number_taken, false
+  end
+  lines[name] = nil
+  drained[#drained + 1] = name
+  return number_taken, true
 end
 
 local function leave_lines()
-  local gone = {}
-  for name, number_taken in pairs(lines) do
-    if drained[name] then
-      gone[#gone + 1] = name
-    elseif number_taken > 0 then
-      redis.call('ZREMRANGEBYRANK', name, -number_taken, -1)
-    end
-  end
-  if #gone > 0 then redis.call('DEL', unpack(gone)) end
+  for name, number_taken in pairs(lines) do redis.call('ZREMRANGEBYRANK', name, -number_taken, -1) end
+  if #drained > 0 then redis.call('DEL', unpack(drained)) end
 end
 
--- One round: the tenants at the head of the ring, each by its weight. Returns false when nobody was served.
+-- A virtual time as text, exactly; most are whole numbers, which are quicker to write.
+local function time_text(time)
+  return string.format(time % 1 == 0 and '%d' or '%.17g', time)
+end
+
+local function weights_of(head)
+  local weights, total = {}, 0
+  for i = 1, #head do
+    local limits = limits_of(head[i])
+    weights[i] = limits and limits[3] or 1
+    total = total + weights[i]
+  end
+  return weights, total
+end
+
+-- One round: the tenants at the head of the ring, each by its weight. Returns how many messages it took, the
+-- virtual time of the head, and whether tenants may be left.
 local function serve_round(queue, room)
   local ring = key.ring(queue)
-  local head = redis.call('ZRANGE', ring, 0, room - 1, 'WITHSCORES')
-  if #head == 0 then return 0, nil end
-  local weights, total = {}, 0
-  for i = 1, #head, 2 do
-    local limits = limits_of(head[i])
-    local weight = limits and limits[3] or 1
-    weights[i] = weight
-    total = total + weight
-  end
-  local served, moved, emptied = 0, {}, {}
-  for i = 1, #head, 2 do
+  local head = redis.call('ZRANGE', ring, '0', text_of(room - 1))
+  if #head == 0 then return 0, nil, false end
+  local weights, total = nil, #head
+  if any_limits then weights, total = weights_of(head) end
+  local served, stay, moves, leave = 0, { head[1] }, { 0 }, {}
+  for i = 1, #head do
     if served >= room then break end
     local tenant = head[i]
-    local limits = limits_of(tenant)
-    local wish = math.min(math.max(1, math.floor(room * weights[i] / total)), room - served)
+    local limits, weight = nil, 1
+    if any_limits then limits, weight = limits_of(tenant), weights[i] end
+    local wish = math.min(math.max(1, math.floor(room * weight / total)), room - served)
     local cause
     if limits then wish, cause = allowance(tenant, limits, wish) end
     visited = visited + 1
     if cause then
       set_aside(queue, tenant, cause)
+      leave[#leave + 1] = tenant
     else
       local got, empty = take(queue, tenant, wish)
       served = served + got
       if empty then
-        emptied[#emptied + 1] = tenant
+        leave[#leave + 1] = tenant
       else
-        moved[#moved + 1] = string.format('%.17g', tonumber(head[i + 1]) + got / weights[i])
-        moved[#moved + 1] = tenant
+        stay[#stay + 1] = tenant
+        moves[#stay] = got / weight
       end
     end
   end
-  if #moved > 0 then redis.call('ZADD', ring, unpack(moved)) end
-  if #emptied > 0 then redis.call('ZREM', ring, unpack(emptied)) end
-  return served, head[2], #head
+  -- Times are read of those alone that go on: most of a great crowd have one message, and leave.
+  local times = redis.call('ZMSCORE', ring, unpack(stay))
+  if #stay > 1 then
+    local moved = {}
+    for i = 2, #stay do
+      moved[#moved + 1] = time_text(times[i] + moves[i])
+      moved[#moved + 1] = stay[i]
+    end
+    redis.call('ZADD', ring, unpack(moved))
+  end
+  if #leave > 0 then redis.call('ZREM', ring, unpack(leave)) end
+  return served, times[1], #leave < #head or #head == room
 end
 
 local function serve(queue, room)
-  local state = redis.call('HMGET', key.queue(queue), 'paused', 'limit', 'leased')
-  if state[1] then return 0 end
+  local state = states[queue]
+  if state.paused then return 0 end
   local at_most, left = room, nil
-  if state[2] then
-    left = tonumber(state[2]) - tonumber(state[3] or '0') - (taken_from[queue] or 0)
+  if state.limit then
+    left = tonumber(state.limit) - tonumber(state.leased or '0') - (taken_from[queue] or 0)
     at_most = math.min(room, left)
   end
   local served, vtime = 0, nil
-  while served < at_most and visited < VISITED_AT_MOST do
-    local got, head, seen = serve_round(queue, at_most - served)
-    if not seen then break end
-    vtime = head
+  while state.has_ring and served < at_most and visited < VISITED_AT_MOST do
+    local got, head, has_ring = serve_round(queue, at_most - served)
+    vtime = head or vtime
     served = served + got
+    state.has_ring = has_ring
   end
-  if vtime then redis.call('HSET', key.queue(queue), 'vtime', vtime) end
+  local seen = arrivals.queues[queue]
+  if vtime and vtime ~= seen.vtime then
+    redis.call('HSET', key.queue(queue), 'vtime', vtime)
+    seen.vtime = vtime
+  end
   taken_from[queue] = (taken_from[queue] or 0) + served
   if left and served >= left then full[queue] = true end
   return served
@@ -297,18 +257,21 @@ local function next_suspect(queue)
     owners[#taken], queue_of[#taken] = tenant, queue
     taken_of[tenant] = (taken_of[tenant] or 0) + 1
     taken_from[queue] = (taken_from[queue] or 0) + 1
-    if record and not redis.call('ZSCORE', key.cancelled(), run_of(id)) then return id end
+    local undoes = record and string.sub(record, 1, 1) == 'u'
+    if record and (undoes or not redis.call('ZSCORE', key.cancelled(), run_of(id))) then return id end
   end
 end
 
-promote()
+if due.promote(now) then
+  for queue, state in pairs(states) do state.has_ring = redis.call('EXISTS', key.ring(queue)) == 1 end
+end
 
 -- A consumer that holds nothing may take one suspect, alone; while none such comes, one of them empties itself.
 local suspects_wait = 0
 local alone = nil
 for i = 5, #ARGV, 2 do
   local queue = ARGV[i]
-  if redis.call('ZCARD', key.suspects(queue)) > 0 and redis.call('HEXISTS', key.queue(queue), 'paused') == 0 then
+  if states[queue].suspects > 0 and not states[queue].paused then
     local claim = key.solo(queue)
     local holder = redis.call('GET', claim)
     if idle or (ARGV[4] ~= '-' and (not holder or holder == consumer)) then
@@ -335,21 +298,21 @@ if suspects_wait == 0 then
   end
 end
 
-local due = next_due()
+local due_in = due.next_in(now)
 local more = 0
 for i = 5, #ARGV, 2 do
   local queue = ARGV[i]
-  local wake = key.wake(queue)
-  if not full[queue] and redis.call('EXISTS', key.ring(queue)) == 1 and redis.call('HEXISTS', key.queue(queue), 'paused') == 0 then
+  local state, seen = states[queue], arrivals.queues[queue]
+  if not full[queue] and not state.paused and state.has_ring and redis.call('EXISTS', key.ring(queue)) == 1 then
     more = 1
     arrivals.signal(queue)
-  else
-    redis.call('DEL', wake)
-    if arrivals.queues[queue] then arrivals.queues[queue].signalled = false end
+  elseif seen.signalled then
+    redis.call('DEL', key.wake(queue))
+    seen.signalled = false
   end
 end
 
-local reply = { now, due, suspects_wait, more }
+local reply = { now, due_in, suspects_wait, more }
 if #taken == 0 then
   redis.call('HSET', key.consumer(consumer), 'fetch', number, 'token', '0')
   return reply
@@ -360,14 +323,14 @@ local token = tostring(redis.call('INCR', key.token()))
 local lease_value = lease_of(token, alone)
 local records = read_sliced('HMGET', key.messages(), taken)
 local cancelled = nil
-if redis.call('ZCARD', key.cancelled()) > 0 then
+if any_cancelled then
   local of = {}
   for i = 1, #taken do of[i] = run_of(taken[i]) end
   cancelled = read_sliced('ZMSCORE', key.cancelled(), of)
 end
 -- Whoever put a message into its line a second time: a process never gets what it has.
 local had = holding > 0 and read_sliced('HMGET', lease, taken) or {}
-local held = redis.call('HLEN', key.held()) > 0 and {}
+local held = marks.any
 if held then
   local of = {}
   for i = 1, #taken do of[i] = run_of(taken[i]) end

@@ -18,7 +18,7 @@
 -- include: edges
 -- include: branches
 
-local now = tostring(clock_ms()) -- text, as it is mostly written
+local now = clock_text()
 local verdicts = {}
 local claims = {}
 local indexed = {}
@@ -61,10 +61,10 @@ for i = 2, #ARGV do
     if full then verdicts[i - 1] = { 'full', full, held } end
   end
   if not verdicts[i - 1] then
-    local run = { id = id, name = key.run(id), tenant = tenant, keep = tonumber(keep), pipeline = pipeline, state = 'running',
-      fields = { 'state', 'running', 'pipeline', pipeline, 'plan', plan, 'tenant', tenant, 'started', now, 'keep', keep } }
+    local run = { id = id, name = key.run(id), tenant = tenant, keep = keep, pipeline = pipeline, state = 'running',
+      fields = { 'state', 'running', 'pipeline', pipeline, 'plan', plan, 'tenant', tenant, 'started', now, 'keep', keep,
+        caller and 'key' or nil, caller or nil } }
     hop.runs[id] = run
-    if caller then hop.note(run, 'key', caller) end
     if failed_keep then hop.note(run, 'failed_keep', failed_keep) end
     if claim then
       claims[claim] = { id, ttl }
@@ -83,7 +83,6 @@ for i = 2, #ARGV do
   end
 end
 check('ZCARD', key.runs())
-check('SCARD', key.queues())
 
 arrivals.land()
 hop.draw_edges(now, 0)

@@ -132,6 +132,12 @@ def _start(scene: Scene) -> object:
     )
 
 
+def _start_one(scene: Scene) -> object:
+    claim = Claim("pipe", "fresh", 0, 1000)
+    beginning = scene.stand.beginning(run="e" * 32, key="fresh", tenant="new", claim=claim)
+    return scene.stand.store.transit.start_one(beginning)
+
+
 def _enqueue(scene: Scene) -> object:
     s = scene.stand
     keyed: dict[str, Any] = {"digest": "new", "ttl_ms": 1000}
@@ -174,6 +180,7 @@ CALLS: dict[str, Sequence[Callable[[Scene], object]]] = {
     ],
     "retire": [lambda s: s.stand.store.transit.retire("c2")],
     "start": [_start],
+    "start_one": [_start_one],
     "usage": [lambda s: s.stand.store.usage.add("t", "other", 2, once=s.runs["join"])],
     "wait": [lambda s: s.stand.link.call("wait", [s.runs["join"], "w9", 60_000])],
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import redis
 from hypothesis import given, settings
@@ -199,3 +201,68 @@ def test_an_id_is_as_long_as_the_scripts_think(stand: Stand) -> None:
     from engine.workflow.names import new_run_id
 
     assert len(new_run_id()) == len(new_run()) == 32
+
+
+def test_the_stream_of_events_is_trimmed_by_those_who_append_to_it(stand: Stand) -> None:
+    fill = "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'facts', 'run.started') end"
+    events = stand.keys.name("events")
+    stand.client.eval(fill, 1, events, 100_050)
+    stand.start()
+    assert stand.client.xlen(events) == 100_051  # a node of the stream goes as a whole
+    stand.client.eval(fill, 1, events, 500)
+    stand.start()
+    assert 100_000 <= stand.client.xlen(events) <= 100_150
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+@pytest.mark.parametrize("waits", [False, True])
+def test_the_short_way_of_a_start_leads_where_the_long_one_does(
+    client: redis.Redis, key: str | None, waits: bool
+) -> None:
+    claim = Claim("pipe", key, 0, DAY_MS) if key else None
+    stories = []
+    for way in ("short", "long"):
+        stand = Stand(client)
+        stand.start(run="a" * 32, tenant="t" if waits else "other")
+        beginning = stand.beginning([one("0", priority=7)], run="b" * 32, key=key, claim=claim)
+        if way == "short":
+            assert stand.store.transit.start_one(beginning)
+            assert not stand.store.transit.start_one(beginning)
+        else:
+            assert begin(stand, beginning) == [None]
+        audit(stand)
+        stories.append((contents(stand), stand.events()))
+        stand.clear()
+    assert stories[0] == stories[1]
+
+
+def contents(stand: Stand) -> dict[str, str]:
+    """What every key but the stream holds, and whether it expires; times are masked."""
+    client = stand.client
+    readers = {
+        b"string": client.get,
+        b"hash": client.hgetall,
+        b"zset": lambda name: client.zrange(name, 0, -1, withscores=True),
+        b"set": client.smembers,
+        b"list": lambda name: client.lrange(name, 0, -1),
+    }
+    held = {}
+    for name in stand.names():
+        full = stand.keys.prefix + name
+        if name != "events":
+            found = str(readers[client.type(full)](full))
+            held[name] = re.sub(r"\b1[78]\d{11}\b", "TIME", found) + str(client.ttl(full) > 0)
+    return held
+
+
+def test_the_short_way_leaves_all_that_is_unusual_to_the_long_one(stand: Stand) -> None:
+    short = stand.store.transit.start_one
+    assert not short(stand.beginning())  # the queue is not known
+    stand.start()
+    before = stand.dump()
+    assert not short(stand.beginning(fork("0", "1", then="2")))
+    assert not short(stand.beginning(delay_ms=5))
+    assert not short(stand.beginning(plan="missing"))
+    assert not short(keyed(stand, WINDOW_MS))
+    assert not short(keyed(stand))
+    assert stand.dump() == before

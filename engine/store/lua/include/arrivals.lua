@@ -1,7 +1,6 @@
 -- arrivals: messages that become visible. Gathered while a script still reads, written by `land`.
 -- needs: record, slices, check
 local arrivals = {}
-local BAND = 1e13 -- places in one priority; the highest place stays below 1e14, see record_of
 
 arrivals.fresh = {}      -- message id, record, ... for HSET messages
 arrivals.waiting = {}    -- key of a waiting set -> {queue, tenant, score, id, score, id, ...}
@@ -11,12 +10,12 @@ arrivals.queues = {}     -- queue -> what it was at the first look
 arrivals.touched = {}    -- queue -> true where work appeared
 arrivals.suspected = {}  -- {key, score, id} for ZADD
 arrivals.given = 0
+arrivals.last_order = nil
 
 -- A queue as the script finds it, read once; its fields are counted up from there.
 function arrivals.queue_seen(queue)
   local seen = arrivals.queues[queue]
   if not seen then
-    check('ZCARD', key.ring(queue))
     local found = redis.call('HMGET', key.queue(queue), 'known', 'vtime', 'waiting', 'delayed')
     seen = { known = found[1], vtime = found[2] or '0', waiting = found[3], delayed = found[4], signalled = redis.call('LLEN', key.wake(queue)) > 0 }
     if not seen.known then check('SCARD', key.queues()) end
@@ -29,10 +28,10 @@ function arrivals.count(queue, field, change)
   local fields = arrivals.counts[queue]
   if not fields then
     arrivals.queue_seen(queue)
-    fields = {}
-    arrivals.counts[queue] = fields
+    arrivals.counts[queue] = { [field] = change }
+  else
+    fields[field] = (fields[field] or 0) + change
   end
-  fields[field] = (fields[field] or 0) + change
 end
 
 function arrivals.next_order(priority)
@@ -47,11 +46,13 @@ function arrivals.wait_at(queue, tenant, order, message)
   local name = key.waiting(queue, tenant)
   local set = arrivals.waiting[name]
   if not set then
-    set = { queue = queue, tenant = tenant, was_empty = redis.call('ZCARD', name) == 0 }
+    set = { order, message, queue = queue, tenant = tenant, was_empty = redis.call('ZCARD', name) == 0 }
+    if set.was_empty then check('ZCARD', key.ring(queue)) end
     arrivals.waiting[name] = set
+  else
+    local last = #set
+    set[last + 1], set[last + 2] = order, message
   end
-  set[#set + 1] = order
-  set[#set + 1] = message
   arrivals.count(queue, 'waiting', 1)
   arrivals.touched[queue] = true
 end
@@ -75,10 +76,11 @@ end
 -- A new message: stored, and made visible now or when it falls due.
 function arrivals.send(now, message, kind, queue, tenant, priority, allowed, delay, body)
   check('HLEN', key.messages())
-  local order = tostring(arrivals.next_order(priority))
+  local order = string.format('%d', arrivals.next_order(priority))
   local due = delay > 0 and now + delay or now
-  arrivals.fresh[#arrivals.fresh + 1] = message
-  arrivals.fresh[#arrivals.fresh + 1] = record_of(kind, 1, '-', allowed, order, due, queue, tenant, body)
+  local fresh = arrivals.fresh
+  local last = #fresh
+  fresh[last + 1], fresh[last + 2] = message, record_of(kind, '1', '-', allowed, order, due, queue, tenant, body)
   if delay > 0 then arrivals.wait_until(queue, due, message) else arrivals.wait_at(queue, tenant, order, message) end
 end
 
@@ -115,7 +117,7 @@ function arrivals.land()
   for i = 1, #arrivals.suspected do redis.call('ZADD', unpack(arrivals.suspected[i])) end
   for queue, fields in pairs(arrivals.counts) do
     for field, change in pairs(fields) do
-      if change ~= 0 then redis.call('HINCRBY', key.queue(queue), field, change) end
+      if change ~= 0 then redis.call('HINCRBY', key.queue(queue), field, change == 1 and '1' or change) end
     end
     if not arrivals.queues[queue].known and (fields.waiting or fields.delayed or fields.dead) then
       redis.call('SADD', key.queues(), queue)
@@ -128,6 +130,10 @@ function arrivals.land()
     end
   end
   for queue in pairs(arrivals.touched) do arrivals.signal(queue) end
+end
+
+-- Makes ready to gather and land once more.
+function arrivals.clear()
   arrivals.fresh, arrivals.waiting, arrivals.due_list, arrivals.suspected, arrivals.counts, arrivals.touched = {}, {}, {}, {}, {}, {}
   arrivals.given, arrivals.last_order = 0, nil
 end

@@ -15,6 +15,7 @@ function leases.check_freed()
   if leases.counting then check('HLEN', key.leased()) end
   for tenant in pairs(leases.freed) do check('SCARD', key.parked(tenant)) end
   for queue, fields in pairs(arrivals.counts) do
+    if leases.counting then check('ZCARD', key.ring(queue)) end
     if (fields.leased or 0) < 0 then
       local full = redis.call('HMGET', key.queue(queue), 'limit', 'leased')
       if full[1] and tonumber(full[2] or '0') >= tonumber(full[1]) then arrivals.touched[queue] = true end

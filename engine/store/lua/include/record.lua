@@ -6,6 +6,8 @@
 --   allowed   proven deaths that are forgiven
 --   order     place in the queue, higher is sooner; kept over retries and returns
 --   due       when it became, or becomes, runnable (ms)
+local BAND = 1e13 -- places in one priority; the highest place stays below 1e14
+
 local function record_of(kind, attempt, stalls, allowed, order, due, queue, tenant, body)
   -- Numbers below 1e14 become all their digits.
   return kind .. ' ' .. attempt .. ' ' .. stalls .. ' ' .. allowed .. ' ' .. order .. ' ' .. due .. ' ' .. queue .. ' ' ..
