@@ -88,7 +88,7 @@ def test_every_error_that_is_raised_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_must_go_on_when_memory_is_full_may(name: str) -> None:
-    refused_when_full = {"enqueue", "start", "redrive"}
+    refused_when_full = {"enqueue", "start", "redrive", "signal"}
     assert (scripts.load(name).flags == "allow-oom") == (name not in refused_when_full)
 
 
@@ -153,6 +153,11 @@ BOUNDED = {  # what bounds each list
     "unpack(dead[i]": "four",
     "unpack(returned": "200",
     "unpack(plain[i]": "two",
+    "unpack(names": "one, and one an each or repeat around",
+    "unpack(join.policy": "five",
+    "unpack(successor": "five",
+    "unpack(e": "eight",
+    "unpack(w[3]": "six",
     "unpack(gone": "a message wanted, or a tenant visited, each",
 }
 

@@ -31,6 +31,9 @@ PLAN = "plan"
 
 _numbers = itertools.count(1)
 
+Edge = tuple[Any, ...]
+"""An edge as the scripts read it."""
+
 
 def new_run() -> str:
     """An id as long as the engine's."""
@@ -230,7 +233,7 @@ class Stand:
         return self.store.runs.state(run)[0]
 
 
-# -- edges as the scripts read them; bodies are not looked at by the store
+# -- edges as the scripts read them; bodies are not looked at by the store; see `branching` for more
 
 
 def one(position: str, queue: str = "q", priority: int = 5, body: bytes = b"{}") -> tuple[Any, ...]:
