@@ -130,11 +130,11 @@ local function out_of_scope(id, tenant, edges)
   return true
 end
 
--- A timer comes too late when its wait has been answered; else it closes the wait.
-local function too_late(id, tenant)
+-- A timer comes too late when its wait has been answered; else it closes the wait, unless it dies: a redrive may save it.
+local function too_late(id, tenant, verb)
   local run = hop.run_seen(run_of(id), tenant)
   local name = redis.call('HGET', key.wait(run.id, position_of(id)), 'name')
-  if name then hop.close_wait(run, position_of(id), name) end
+  if name and verb ~= 'dead' then hop.close_wait(run, position_of(id), name) end
   return not name
 end
 
@@ -154,7 +154,7 @@ local function settle(entry)
     gone[#gone + 1] = id
     return 'refused:scope_closed'
   end
-  if kind == 't' and (verb == 'done' or verb == 'caught' or verb == 'dead') and too_late(id, tenant) then
+  if kind == 't' and (verb == 'done' or verb == 'caught' or verb == 'dead') and too_late(id, tenant, verb) then
     gone[#gone + 1] = id
     return 'refused:answered'
   end
