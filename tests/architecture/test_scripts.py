@@ -126,9 +126,10 @@ def test_a_script_uses_what_it_includes(name: str) -> None:
 
 
 def offers(include: str) -> set[str]:
-    """Names that an include defines at its top level."""
-    found = re.findall(r"^local (?:function )?(\w+)", body_of(f"include/{include}"), re.MULTILINE)
-    return set(found)
+    """Names that an include defines at its top level, and what it adds to another's table."""
+    body = body_of(f"include/{include}")
+    found = re.findall(r"^local (?:function )?(\w+)", body, re.MULTILINE)
+    return {*found, *re.findall(r"^ *function (\w+\.\w+)", body, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -34,11 +34,13 @@ def quorum(
     return ("open", position, members, *after(then), policy)
 
 
-def race(*positions: str, join: str, then: str, need: int = 1, bare: bool = True) -> list[Edge]:
+def race(
+    *positions: str, join: str, then: str, need: int = 1, bare: bool = True, queue: str = "q"
+) -> list[Edge]:
     """Stages in parallel of which `need` count; the fork is the node before the first."""
     scope = (int(positions[0].partition(".")[0]) - 1, int(join.partition(".")[0]))
     opened = quorum(join, len(positions), need, then, scope, bare=bare)
-    return [opened, *(one(position) for position in positions)]
+    return [opened, *(one(position, queue) for position in positions)]
 
 
 def lost(join: str, member: int) -> Edge:
@@ -46,10 +48,17 @@ def lost(join: str, member: int) -> Edge:
     return ("arrive", join, str(member), text(b"null"), True)
 
 
-def pages(each_at: str, items: Sequence[bytes], window: int, then: str, more: str | None) -> Edge:
+def pages(
+    each_at: str,
+    items: Sequence[bytes],
+    window: int,
+    then: str,
+    more: str | None,
+    queue: str = "q",
+) -> Edge:
     """The first page of an each; `more` is the position that reads the next one."""
-    opened = each(each_at, items, window, then)
-    return opened if more is None else (*opened, one(more))
+    opened = each(each_at, items, window, then, queue)
+    return opened if more is None else (*opened, one(more, queue))
 
 
 def extend(join: str, items: Sequence[bytes], more: str | None) -> Edge:

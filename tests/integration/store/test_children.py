@@ -126,14 +126,15 @@ def test_a_child_that_ends_after_the_redrive_of_its_parent_is_waited_for(
 
 
 @pytest.mark.parametrize("verb", ["done", "dead"])
-def test_a_child_whose_parent_has_ended_ends_by_itself(
-    stand: Stand, hand: Hand, verb: str
-) -> None:
+def test_a_child_whose_parent_has_ended_ends_by_itself(stand: Stand, hand: Hand, verb: str) -> None:
     parent, kid = family(stand, hand, beside=True)
     hand.fetch()
     hand.end(f"{parent}:8", edges=[end()])
     hand.end(f"{kid}:0", verb, edges=[end()] if verb == "done" else ())
-    assert states(stand, (parent, kid)) == ["completed", "completed" if verb == "done" else "failed"]
+    assert states(stand, (parent, kid)) == [
+        "completed",
+        "completed" if verb == "done" else "failed",
+    ]
     assert hand.ids() == []
     fine(stand)
 
@@ -151,7 +152,7 @@ def test_a_child_whose_parent_is_forgotten_ends_by_itself(stand: Stand, hand: Ha
 
 
 def test_what_a_child_brings_to_a_paused_parent_is_set_aside(stand: Stand, hand: Hand) -> None:
-    parent, kid = family(stand, hand)
+    parent, _kid = family(stand, hand)
     stand.store.runs.pause(parent)
     hand.end(hand.fetch().deliveries[0], edges=[end(b"1")])
     assert hand.ids() == []
@@ -193,7 +194,7 @@ def test_a_parent_that_is_undone_undoes_its_live_children(stand: Stand, hand: Ha
 
 
 def test_a_child_and_its_end_commit_once(stand: Stand, hand: Hand) -> None:
-    parent, kid = family(stand, hand)
+    parent, _kid = family(stand, hand)
     ending = hand.ending(hand.fetch().deliveries[0], edges=[end(b"1")])
     assert hand.commit(ending) == hand.commit(ending, again=True) == ["committed"]
     hand.commits += 1

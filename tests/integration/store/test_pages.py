@@ -1,4 +1,4 @@
-"""Pages: an each that reads its items a page at a time keeps Redis flat, whatever the pages hold."""
+"""Pages: an each that reads its items page by page keeps Redis flat, whatever the pages hold."""
 
 from __future__ import annotations
 

@@ -193,9 +193,7 @@ def test_an_end_frees_what_was_set_aside(stand: Stand, hand: Hand) -> None:
 
 
 @pytest.mark.parametrize("how", ["cancel", "death"])
-def test_what_a_run_did_is_undone_though_it_was_paused(
-    stand: Stand, hand: Hand, how: str
-) -> None:
+def test_what_a_run_did_is_undone_though_it_was_paused(stand: Stand, hand: Hand, how: str) -> None:
     run = stand.start([one("0"), one("1"), one("2")])
     held = at(hand, 2)
     hand.end(held["0"], edges=[undo("0")])

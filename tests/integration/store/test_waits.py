@@ -16,9 +16,7 @@ def signal(stand: Stand, run: str, value: bytes = b"1", once: str | None = None)
     return stand.store.runs.signal(run, "go", value, once=once)
 
 
-def finish(
-    stand: Stand, hand: Hand, run: str, position: str, value: bytes, *leaves: str
-) -> None:
+def finish(stand: Stand, hand: Hand, run: str, position: str, value: bytes, *leaves: str) -> None:
     """The run goes on at a position with this input, ends there, and leaves no more than these."""
     [delivery] = hand.fetch().deliveries
     assert (delivery.id, delivery.kind, value_of(delivery)) == (f"{run}:{position}", "s", value)
@@ -261,7 +259,7 @@ def test_a_signal_before_the_timers_commit_wins_at_every_step(
     if "0" in held:
         assert hand.end(held["0"], verb, edges=[one("2")]) == "refused:answered"
     at(hand)
-    assert [p for p in at(hand)] == ["1"]
+    assert list(at(hand)) == ["1"]
     hand.end(f"{run}:1", edges=[end()])
     assert stand.state(run) == "completed"
     assert stand.count() == (0, 0, 0, 0)

@@ -147,6 +147,7 @@ local function learn_branches()
   local function child(now, run, position, id, pipeline, plan, edges, successor, fail)
     if not run.keep then hop.rest_of(run) end
     check('HLEN', key.wait(run.id, position))
+    check('HLEN', key.run(id))
     check('SCARD', key.children(run.id))
     check('ZCARD', key.runs())
     local born = { id = id, name = key.run(id), tenant = run.tenant, keep = run.keep, pipeline = pipeline, state = 'running',
