@@ -75,7 +75,7 @@ def wait(position: str, name: str, then: str, timeout_ms: int | None = None) -> 
 def child(
     position: str, edges: Sequence[Edge], then: str, run: str | None = None, plan: str = "plan"
 ) -> Edge:
-    """A child run that begins with `edges`; the parent goes on at `then`, or fails at `position`."""
+    """A child run that begins so; its parent goes on at `then`, or fails at `position`."""
     return (
         "child", position, run or new_run(), "child", plan, list(edges), after(then), one(position),
     )  # fmt: skip

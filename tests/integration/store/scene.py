@@ -1,6 +1,6 @@
 """A namespace in the middle of its work, with something of everything in it.
 
-Owns: the scene that the tests of broken keys and of keys left behind play in. Must not: check anything.
+Owns: where the tests of broken keys, kept keys and lost replies play. Must not: check anything.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every key of every script is broken in turn: then nothing changes, or the harm stays in place.
 
-A scene (see `scene`) holds something of everything; a call is made once undisturbed to find every key that it can
-meet, and then once for each of those keys while that key has a wrong type.
+A scene (see `scene`) holds something of everything; a call is made once undisturbed to find every
+key that it can meet, and then once for each of those keys while that key has a wrong type.
 """
 
 from __future__ import annotations

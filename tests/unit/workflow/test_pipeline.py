@@ -56,7 +56,7 @@ class Engine:
     async def await_result(self, run_id: str) -> bytes:
         return self.result(run_id)
 
-    def cancel(self, run_id: str) -> bool:
+    def cancel(self, run_id: str, *, undo: bool = False) -> bool:
         return True
 
 
