@@ -304,3 +304,29 @@ def test_a_commit_of_an_undo_counts_once(stand: Stand, hand: Hand) -> None:
     hand.commits += 1
     assert hand.commit(ending) == ["stale"]
     undone(stand, hand, run, "~0")
+
+
+def test_what_cannot_be_undone_is_refused_by_a_run_that_was_cancelled_with_undo(
+    stand: Stand, hand: Hand
+) -> None:
+    run = stand.start()
+    hand.fetch()
+    stand.store.runs.cancel(run, undo=True)
+    assert hand.end(f"{run}:0", edges=[one("1")]) == "refused:run_cancelled"
+    over(stand, hand, run, "cancelled")
+
+
+def test_the_only_letter_of_a_cancelled_run_is_redriven_without_setting_it_going(
+    stand: Stand, hand: Hand
+) -> None:
+    run = did(stand, hand, 1)
+    stand.store.runs.cancel(run, undo=True)
+    hand.fetch()
+    hand.end(f"{run}:~0", "dead")
+    assert stand.state(run) == "cancelled"
+    assert stand.store.letters.redrive(f"{run}:~0") == "redriven"
+    assert stand.state(run) == "cancelled"
+    assert stand.ttl("run", run=run) > 0
+    hand.fetch()
+    assert hand.end(f"{run}:~0") == "committed"
+    over(stand, hand, run, "cancelled")
