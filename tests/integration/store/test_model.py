@@ -404,7 +404,8 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        run = self.runs[data.draw(st.sampled_from(sorted(self.runs)))]
+        held = sorted(run.id for run in self.runs.values() if run.held)
+        run = self.runs[data.draw(st.sampled_from(held or sorted(self.runs)))]
         assert self.stand.store.runs.cancel(run.id) == run.state
         if run.state == "running":
             self.end_run(run, "cancelled")
@@ -421,6 +422,8 @@ class Machine(RuleBasedStateMachine):
             assert runs.resume(run.id) == "known"
             run.held = run.state == "running"
             assert runs.pause(run.id) == ("paused" if run.held else run.state)
+            for name in self.alive:  # whoever asks now sets its messages aside
+                self.fetch(name, 6, again=False)
 
     @precondition(lambda self: self.at("dead"))
     @rule(data=st.data())
