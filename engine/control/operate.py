@@ -36,6 +36,8 @@ class RedriveRefused(CallboardError):
 
 _REASONS = {
     "run_gone": "its run is past its retention or was cancelled; start the run anew",
+    "undoing": "what its run did is being undone; wait until that has ended",
+    "undone": "what its run did was undone; start the run anew",
     "undecodable": "it has no readable message; purge it",
 }
 

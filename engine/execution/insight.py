@@ -49,6 +49,9 @@ class _Watch:
         self._store, self._attempt = store, attempt
         self._reported_at = self._asked_at = 0.0
         self._cancelled = False
+        # What undoes is wanted as long as it takes, in a cancelled run too.
+        undoes = attempt.position.startswith("~")
+        self._unwanted = () if undoes else ("cancelled", "undoing")
 
     def progress(self, done: float, total: float | None) -> None:
         now = time.monotonic()
@@ -64,7 +67,9 @@ class _Watch:
         if not self._cancelled and now - self._asked_at >= _REPORT_EVERY_S:
             self._asked_at = now
             with suppress(StoreError):
-                self._cancelled = self._store().runs.state(self._attempt.run_id)[0] == "cancelled"
+                self._cancelled = (
+                    self._store().runs.state(self._attempt.run_id)[0] in self._unwanted
+                )
         return self._cancelled
 
 

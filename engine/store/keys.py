@@ -230,6 +230,13 @@ SHAPES: dict[str, KeyShape] = {
         "fetch",
         "message ids set aside while the run is paused",
     ),
+    "scopes": KeyShape(
+        "run:{run}:scopes",
+        "set",
+        "until the run ends",
+        "commit",
+        "scopes of the run's plan that are closed, with the indices where",
+    ),
     "held": KeyShape(
         "held",
         "hash",

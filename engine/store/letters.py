@@ -75,7 +75,11 @@ class Letters:
         )
 
     def redrive(self, message: str, body: bytes = b"") -> str:
-        """Puts a letter back to work: `redriven`, `unknown`, `run_gone` or `undecodable`."""
+        """Puts a letter back to work.
+
+        Returns:
+            `redriven`, or why it stays: `unknown`, `run_gone`, `undoing`, `undone`, `undecodable`.
+        """
         return str(self.links.call("redrive", [message, body]).decode())
 
     def purge(self, queue: str, *, before_ms: int | None = None, message: str = "") -> int:

@@ -130,7 +130,10 @@ def _with_room(body: str) -> str:
     """Makes the includes' tables as large as what is put into them: growing step by step costs."""
 
     def roomy(table: re.Match[str]) -> str:
-        fields = re.findall(rf"^(?:function )?{table[1]}\.(\w+)(?: = |\()", body, re.MULTILINE)
-        return table[0] + "".join(f"{field} = 0, " for field in dict.fromkeys(fields))
+        fields = re.findall(
+            rf"^(?:function {table[1]}\.(\w+)\(|{table[1]}\.(\w+) = )", body, re.MULTILINE
+        )
+        names = dict.fromkeys(made or given for made, given in fields)
+        return table[0] + "".join(f"{name} = 0, " for name in names)
 
     return re.sub(r"^local (\w+) = \{(?=\}?$)", roomy, body, flags=re.MULTILINE)

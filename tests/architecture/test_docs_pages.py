@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli.main import app
+from engine.workflow.events import EventName
 from tests.architecture.reading import (
     PAGES,
     ROOT,
@@ -71,17 +72,33 @@ def test_every_decision_has_context_decision_and_consequences(page: Path) -> Non
     assert f"]({page.name})" in (page.parent / "README.md").read_text()
 
 
+def told_by_scripts() -> set[str]:
+    """Names of the events that the scripts append; a run's end is told as `'run.' .. state`."""
+    subjects = "run|signal|stage|message|consumer|letters?|queue|tenant"
+    told: set[str] = set()
+    for script in (ROOT / "engine/store/lua").rglob("*.lua"):
+        text = script.read_text()
+        told |= set(re.findall(rf"'((?:{subjects})\.[a-z]+)[ ']", text))
+        told |= {f"run.{state}" for state in re.findall(r"end_run\(now, \w+, '(\w+)'", text)}
+    return told
+
+
 def test_every_event_that_a_script_tells_is_on_the_page_of_states() -> None:
     text = (ROOT / "docs/state_machine.md").read_text()
-    subjects = "run|stage|message|consumer|letters?|queue|tenant"
-    for script in (ROOT / "engine/store/lua").rglob("*.lua"):
-        for event in re.findall(rf"'((?:{subjects})\.[a-z]+) ", script.read_text()):
-            assert f"`{event}`" in text, f"{script.name} tells {event}"
+    for event in told_by_scripts():
+        assert f"`{event}`" in text, event
+
+
+def test_the_names_of_events_are_those_that_the_scripts_tell() -> None:
+    assert set(EventName) == told_by_scripts()
 
 
 def test_every_reason_of_a_dead_letter_is_on_the_page_of_states() -> None:
     text = (ROOT / "docs/state_machine.md").read_text()
-    sources = [*(ROOT / "engine/broker").glob("*.py"), ROOT / "engine/execution/judge.py"]
+    sources = [*(ROOT / "engine/broker").glob("*.py"), *(ROOT / "engine/execution").glob("*.py")]
     written = "".join(path.read_text() for path in sources)
-    for reason in re.findall(r'(?:Dead\(|reason=|sick = \()"(\w+)"', written):
+    for reason in re.findall(r'(?:Dead\(|_die\(\w+, |reason=|sick = \()"(\w+)"', written):
+        assert f"`{reason}`" in text, reason
+    walked = (ROOT / "engine/workflow/transitions.py").read_text()
+    for reason in re.findall(r'"([a-z]+_(?:missed|failed|exhausted))"', walked):
         assert f"`{reason}`" in text, reason

@@ -88,7 +88,7 @@ def test_every_error_that_is_raised_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_must_go_on_when_memory_is_full_may(name: str) -> None:
-    refused_when_full = {"enqueue", "start", "start_one", "redrive"}
+    refused_when_full = {"enqueue", "start", "start_one", "redrive", "signal"}
     assert (scripts.load(name).flags == "allow-oom") == (name not in refused_when_full)
 
 
@@ -126,9 +126,10 @@ def test_a_script_uses_what_it_includes(name: str) -> None:
 
 
 def offers(include: str) -> set[str]:
-    """Names that an include defines at its top level."""
-    found = re.findall(r"^local (?:function )?(\w+)", body_of(f"include/{include}"), re.MULTILINE)
-    return set(found)
+    """Names that an include defines at its top level, and what it adds to another's table."""
+    body = body_of(f"include/{include}")
+    found = re.findall(r"^local (?:function )?(\w+)", body, re.MULTILINE)
+    return {*found, *re.findall(r"^ *function (\w+\.\w+)", body, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -155,6 +156,11 @@ BOUNDED = {  # what bounds each list
     "unpack(dead[i]": "four",
     "unpack(returned": "200",
     "unpack(plain[i]": "two",
+    "unpack(names": "one, and one an each or repeat around",
+    "unpack(join.policy": "five",
+    "unpack(successor": "five",
+    "unpack(e": "eight",
+    "unpack(w[3]": "six",
 }
 
 

@@ -60,6 +60,13 @@ if now - grace > silence or grace == 0 then
     end
   end
 end
+-- The run does not need it any more: the loser of a race, or the timer of a wait that was answered.
+local function is_over(b, run)
+  local position = position_of(b.id)
+  if b.kind == 't' then return redis.call('HEXISTS', key.wait(run.id, position), 'name') == 0 end
+  return marks.any and marks.closed(run.id, marks.of(run.id), position, redis.call)
+end
+
 if #dead > 0 then
   for i = 1, #buried do
     local b = buried[i]
@@ -69,7 +76,7 @@ if #dead > 0 then
       local run = hop.run_seen(run_of(b.id), b.tenant)
       tell('stage.died run=' .. run.id .. ' position=' .. position_of(b.id) .. ' queue=' .. b.queue .. ' tenant=' .. b.tenant .. ' attempt=' .. b.attempt .. ' reason=stalled')
       if run.state then run.letters = (run.letters or 0) + 1 end
-      if run.state == 'running' then
+      if run.state == 'running' and not is_over(b, run) then
         hop.fail(now, run)
       elseif b.kind == 'u' and run.state == 'undoing' then
         hop.next_undo(now, run)

@@ -3,7 +3,7 @@
 -- ARGV    1 run, 2 1 to undo what it has done, else 0
 -- RETURNS the state that the run had: 'running' means that it is cancelled now; false for an unknown run
 -- ERRORS  -
--- COST    O(open joins)
+-- COST    O(open joins + live child runs)
 -- FLAGS   allow-oom
 -- include: clock
 -- include: record

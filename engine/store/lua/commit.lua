@@ -85,10 +85,14 @@ local function die(id, kind, queue, tenant, attempt, reason, story, stage)
   end
 end
 
--- What a run that is being undone, or has been, still takes in.
-local function done_too_late(run, kind, edges)
-  hop.follow_undos(now, run, edges)
-  if kind == 'u' and run.state == 'undoing' then hop.next_undo(now, run) end
+-- What of a finished attempt its run still takes in: 'all', 'undos' (only what undoes it), or nothing.
+local function takes_in(run, kind, edges)
+  if run.state == 'running' then return 'all' end
+  if run.state == 'undoing' then return 'undos' end
+  local last = edges[#edges]
+  local to_undo = last and last[1] == 'undo'
+  if run.state == 'failed' then return (to_undo or hop.is_undone(run)) and 'undos' or 'all' end
+  return run.state == 'cancelled' and (to_undo or kind == 'u') and hop.is_undone(run) and 'undos'
 end
 
 local function done(id, kind, verb, tenant, attempt, wait, took, edges, stage, result, queue)
@@ -97,9 +101,8 @@ local function done(id, kind, verb, tenant, attempt, wait, took, edges, stage, r
   if kind == 'd' then return 'committed' end
   local ends = edges[1] and edges[1][1] == 'end'
   local run = hop.run_seen(run_of(id), tenant, ends)
-  if run.state ~= 'running' and run.state ~= 'failed' and run.state ~= 'undoing' then
-    return 'refused:run_' .. (run.state or 'gone')
-  end
+  local part = takes_in(run, kind, edges)
+  if not part then return 'refused:run_' .. (run.state or 'gone') end
   local position = position_of(id)
   if not string.find(position, '.', 1, true) then
     local how = verb == 'caught' and ' caught ' or kind == 'u' and ' undone ' or ' done '
@@ -111,19 +114,27 @@ local function done(id, kind, verb, tenant, attempt, wait, took, edges, stage, r
     forget[#forget + 1] = join
     hop.closed(run, join)
   end
-  if run.state == 'running' or (run.state == 'failed' and not redis.call('HGET', run.name, 'undone')) then
+  if part == 'all' then
     hop.follow(now, run, edges)
   else
-    done_too_late(run, kind, edges)
+    hop.follow_undos(now, run, edges)
+    if kind == 'u' and run.state == 'undoing' then hop.next_undo(now, run) end
   end
   return 'committed'
 end
 
--- A timer comes too late when its wait has been answered; else it closes the wait.
-local function too_late(id, tenant)
+-- A part of a plan that is closed leads nowhere; what was done there is undone with the rest.
+local function out_of_scope(id, tenant, edges)
+  if not marks.closed(run_of(id), marks.of(run_of(id)), position_of(id), redis.call) then return false end
+  hop.follow_undos(now, hop.run_seen(run_of(id), tenant), edges)
+  return true
+end
+
+-- A timer comes too late when its wait has been answered; else it closes the wait, unless it dies: a redrive may save it.
+local function too_late(id, tenant, verb)
   local run = hop.run_seen(run_of(id), tenant)
   local name = redis.call('HGET', key.wait(run.id, position_of(id)), 'name')
-  if name then hop.close_wait(run, position_of(id), name) end
+  if name and verb ~= 'dead' then hop.close_wait(run, position_of(id), name) end
   return not name
 end
 
@@ -139,11 +150,11 @@ local function settle(entry)
   ended[#ended + 1] = id
   leases.free(queue, tenant)
   if any_unknown and verb ~= 'unknown' and verb ~= 'release' then known[#known + 1] = id end
-  if kind ~= 'd' and marks.any and marks.closed(marks.of(run_of(id)), position_of(id)) then
+  if kind ~= 'd' and marks.any and out_of_scope(id, tenant, edges) then
     gone[#gone + 1] = id
     return 'refused:scope_closed'
   end
-  if kind == 't' and (verb == 'done' or verb == 'caught' or verb == 'dead') and too_late(id, tenant) then
+  if kind == 't' and (verb == 'done' or verb == 'caught' or verb == 'dead') and too_late(id, tenant, verb) then
     gone[#gone + 1] = id
     return 'refused:answered'
   end

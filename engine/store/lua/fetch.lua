@@ -339,7 +339,7 @@ end
 -- A run that undoes what it did is swept of everything else.
 local function is_dropped(i, id, record)
   if string.sub(record, 1, 1) == 'u' then return false end
-  return (cancelled and cancelled[i]) or (held and held[i] and marks.closed(held[i], position_of(id)))
+  return (cancelled and cancelled[i]) or (held and held[i] and marks.closed(run_of(id), held[i], position_of(id), redis.pcall))
 end
 local aside = {} -- ids of paused runs
 local leases, dropped, spared = {}, {}, {} -- spared: queue -> tenants that were charged for what was dropped
@@ -370,12 +370,17 @@ end
 leave_lines()
 call_sliced('HSET', lease, leases)
 call_sliced('HDEL', key.messages(), dropped)
+-- What a broken key would keep from coming back is looked at again in a minute.
 for i = 1, #aside do
   local run = run_of(aside[i])
-  redis.call('ZADD', key.delayed(), UNTIL_RESUMED, aside[i])
-  redis.pcall('SADD', key.paused(run), aside[i])
-  redis.pcall('SADD', key.open(run), key.paused(run))
-  redis.pcall('HSET', key.run(run), 'branched', 1)
+  if is_sound('SCARD', key.paused(run)) and is_sound('SCARD', key.open(run)) and is_sound('HLEN', key.run(run)) then
+    redis.call('ZADD', key.delayed(), UNTIL_RESUMED, aside[i])
+    redis.call('SADD', key.paused(run), aside[i])
+    redis.call('SADD', key.open(run), key.paused(run))
+    redis.call('HSET', key.run(run), 'branched', 1)
+  else
+    redis.call('ZADD', key.delayed(), now + 60000, aside[i])
+  end
 end
 for tenant, number_taken in pairs(taken_of) do
   if any_limits and number_taken > 0 then redis.call('HINCRBY', key.leased(), tenant, number_taken) end

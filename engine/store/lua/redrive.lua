@@ -1,7 +1,8 @@
 -- redrive: puts a dead letter back to work at the end of its queue, counted anew; a run's last one sets it going again.
 -- KEYS    1 prefix of the shard
 -- ARGV    1 message, 2 new body ('' keeps the old)
--- RETURNS 'redriven', 'unknown' (no such letter), 'run_gone', or 'undecodable' (no body to run)
+-- RETURNS 'redriven', 'unknown' (no such letter), 'run_gone', 'undoing' or 'undone' (what the run did is taken back: only
+--         what undoes can be redriven then, and after the run has ended), or 'undecodable' (no body to run)
 -- ERRORS  -
 -- COST    O(open joins)
 -- FLAGS   -
@@ -27,13 +28,17 @@ elseif kind == 'j' then
   body = join_of(letter[2]) .. '\n' .. body
 end
 local run = kind ~= 'd' and run_of(id)
-local open, goes_on = {}, false
+local open, goes_on, scopes = {}, false, false
 if run then
-  local seen = redis.call('HMGET', key.run(run), 'state', 'letters')
-  if seen[1] ~= 'failed' and seen[1] ~= 'running' then return 'run_gone' end
+  local seen = redis.call('HMGET', key.run(run), 'state', 'letters', 'undone', 'scopes')
+  if seen[1] == 'undoing' then return 'undoing' end
+  if seen[3] and kind ~= 'u' then return 'undone' end
+  if seen[1] ~= 'failed' and seen[1] ~= 'running' and not seen[3] then return 'run_gone' end
+  scopes = seen[4]
+  if scopes then check('HLEN', key.held()) end
   open = redis.call('SMEMBERS', key.open(run))
   -- With another letter it cannot end yet: it stays failed, and goes by itself if that one is never redriven.
-  goes_on = tonumber(seen[2] or '1') <= 1
+  goes_on = kind ~= 'u' and tonumber(seen[2] or '1') <= 1
 end
 local priority = math.ceil(order / BAND) - 1
 arrivals.send(now, id, kind, queue, tenant, priority, allowed, 0, body)
@@ -48,6 +53,7 @@ if goes_on then
   redis.call('HSET', key.run(run), 'state', 'running')
   redis.call('HDEL', key.run(run), 'ended')
   redis.call('PERSIST', key.run(run))
+  if scopes then redis.call('HSET', key.held(), run, scopes) end
   for i = 1, #open do redis.call('PERSIST', open[i]) end
   if #open > 0 then redis.call('PERSIST', key.open(run)) end
 end

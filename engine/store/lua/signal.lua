@@ -4,7 +4,7 @@
 -- RETURNS 'delivered', 'kept', 'repeated' (this sender did before), 'full' (too many are kept), false for an unknown run,
 --         or the state of a run that takes none
 -- ERRORS  -
--- COST    O(1)
+-- COST    O(waits of this name that lost a race)
 -- FLAGS   -
 -- include: clock
 -- include: record
@@ -28,7 +28,12 @@ check('HLEN', key.messages())
 check('SCARD', key.queues())
 check('STRLEN', key.order())
 local kept = redis.call('LLEN', key.signals(run.id, name))
-local position = redis.call('LINDEX', key.waits(run.id, name), 0)
+local position
+for passed = 0, 1e9 do -- a wait that has lost its race hears nothing
+  position = redis.call('LINDEX', key.waits(run.id, name), passed)
+  if not position or not marks.closed(run.id, marks.of(run.id), position, redis.call) then break end
+  hop.close_wait(run, position, name)
+end
 if not position and kept >= KEPT_AT_MOST then return 'full' end
 if once ~= '' then hop.note(run, 'o:' .. once, 1) end
 if position then hop.answer_wait(now, run, position, name, value) else hop.opened(run, key.signals(run.id, name)) end

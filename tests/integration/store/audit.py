@@ -155,7 +155,8 @@ def _dies_by_itself(stand: Stand, shape: KeyShape, fields: dict[str, str]) -> bo
     if re.match(r"\d", shape.life):
         return True
     if "run" in fields and shape.template != "run:{run}:waiters":
-        return stand.client.hget(stand.key("run", run=fields["run"]), "state") != b"running"
+        state = stand.client.hget(stand.key("run", run=fields["run"]), "state")
+        return state not in (b"running", b"undoing")
     return shape.template == "run:{run}:waiters"
 
 

@@ -31,6 +31,9 @@ PLAN = "plan"
 
 _numbers = itertools.count(1)
 
+Edge = tuple[Any, ...]
+"""An edge as the scripts read it."""
+
 
 def new_run() -> str:
     """An id as long as the engine's."""
@@ -153,12 +156,17 @@ class Stand:
         found = self.client.scan_iter(match=prefix.replace("{", r"\{") + "*", count=1000)
         return sorted({name.decode()[len(prefix) :] for name in found} - {"clock"})
 
-    def dump(self) -> dict[str, bytes]:
-        """What every key holds, serialised by the server."""
+    def dump(self) -> dict[str, object]:
+        """What every key holds; tables without their order, which a mere look may change."""
         names = self.names()
+        full = [self.keys.prefix + name for name in names]
+        read = {b"hash": "HGETALL", b"set": "SMEMBERS"}
         with self.client.pipeline(transaction=False) as pipe:
-            for name in names:
-                pipe.dump(self.keys.prefix + name)
+            for name in full:
+                pipe.type(name)
+            kinds = pipe.execute()
+            for name, kind in zip(full, kinds, strict=True):
+                pipe.execute_command(read.get(kind, "DUMP"), name)
             return dict(zip(names, pipe.execute(), strict=True))
 
     def ttl(self, shape: str, **fields: str) -> int:
@@ -246,7 +254,7 @@ class Stand:
         return self.store.runs.state(run)[0]
 
 
-# -- edges as the scripts read them; bodies are not looked at by the store
+# -- edges as the scripts read them; bodies are not looked at by the store; see `branching` for more
 
 
 def one(position: str, queue: str = "q", priority: int = 5, body: bytes = b"{}") -> tuple[Any, ...]:

@@ -1,13 +1,12 @@
 """Every key of every script is broken in turn: then nothing changes, or the harm stays in place.
 
-A scene holds something of everything; a call is made once undisturbed to find every key that it can
-meet, and then once for each of those keys while that key has a wrong type.
+A scene (see `scene`) holds something of everything; a call is made once undisturbed to find every
+key that it can meet, and then once for each of those keys while that key has a wrong type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -19,81 +18,16 @@ from engine.store.entries import Claim
 from engine.store.keys import SHAPES
 from engine.store.queues import Limits
 from tests.integration.store.audit import places, shape_of
-from tests.integration.store.stand import Hand, Stand, arrive, each, end, fork, one
-
-
-@dataclass
-class Scene:
-    """A namespace in the middle of its work, and what a call needs to name."""
-
-    stand: Stand
-    hand: Hand
-    suspect_hand: Hand
-    runs: dict[str, str] = field(default_factory=dict)
-    letters: dict[str, str] = field(default_factory=dict)
-
-
-def build(client: redis.Redis) -> Scene:
-    """Something of everything: waiting, due, throttled, leased, dead, suspect, waited for."""
-    stand = Stand(client)
-    dead, twin = stand.hand("dead"), stand.hand("twin")
-    scene = Scene(stand, stand.hand("c1", q=50), stand.hand("c2", ["s"]))
-    hand, store = scene.hand, stand.store
-    for name in ("letter", "join", "each", "chain", "sick", "cancelled"):
-        edges = {
-            "join": fork("0", "1", then="2"),
-            "each": [each("0", [b"a", b"b", b"c"], 2, "1")],
-        }.get(name, [one("0")])
-        run = name.ljust(32, "0")
-        scene.runs[name] = stand.start(edges, tenant="runs", run=run)
-    scene.runs["ended"] = stand.start([end()], tenant="runs", run="ended".ljust(32, "0"))
-    stand.send(tenant="runs", priority=0)
-    kept = {d.id: d for d in hand.fetch(20).deliveries}
-    hand.end(kept[scene.runs["letter"] + ":0"], "dead")
-    scene.letters["stage"] = scene.runs["letter"] + ":0"
-    stand.link.call("wait", [scene.runs["chain"], "w1", 60_000])
-    stand.link.call("wait", [scene.runs["sick"], "w2", 60_000])
-    store.runs.cancel(scene.runs["cancelled"])
-    [scene.letters["plain"]] = stand.send(tenant="dead")
-    hand.end(hand.fetch(1).deliveries[0], "dead")
-    stand.send(tenant="unknown")
-    hand.end(hand.fetch(1).deliveries[0], "unknown")
-    stand.send(2, queue="s", tenant="s")
-    stand.hand("ghost", ["s"]).fetch(1)
-    _die(stand, hand, dead, twin)
-    store.lead("leader", 3_600_000)
-    store.duties.claim("leader", 1, "prune", 1000)
-    store.usage.add("t", "events", 3, once=scene.runs["chain"])
-    store.queues.limit("few", Limits(max_concurrent=1, max_per_minute=5))
-    store.queues.limit("slow", Limits(max_per_minute=1))
-    store.queues.limit("*", Limits(max_concurrent=40, weight=2))
-    stand.send(3, tenant="few")
-    stand.send(3, tenant="slow")
-    stand.send(2, tenant="t")
-    hand.fetch(6)
-    hand.fetch(6)
-    stand.send(2, tenant="t", delay_ms=50)
-    stand.send(2, tenant="t")
-    stand.send(1, tenant="t", delay_ms=10_000_000)
-    stand.store.transit.enqueue("known-call", [stand.message(digest="taken", ttl_ms=100_000)])
-    stand.advance(100)
-    return scene
-
-
-def _die(stand: Stand, hand: Hand, dead: Hand, twin: Hand) -> None:
-    """Leaves two silent consumers; the message of one is guilty if that one has died."""
-    stand.send(tenant="guilty", allowed=0)
-    twin.fetch(1)
-    hand.beat(), dead.beat()
-    for _ in range(11):
-        stand.advance(1_000)
-        hand.beat(), dead.beat(), stand.hand("c2", ["s"]).beat()
-    dead.fetch(1, idle=True)
-    for _ in range(9):
-        stand.advance(1_000)
-        hand.beat(), stand.hand("c2", ["s"]).beat()
-    stand.advance(900)
-    hand.beat(), stand.hand("c2", ["s"]).beat()
+from tests.integration.store.branching import (
+    child,
+    extend,
+    lost,
+    pages,
+    undo,
+    wait,
+)
+from tests.integration.store.scene import Scene, build
+from tests.integration.store.stand import Stand, arrive, each, end, fork, one
 
 
 def _commit(scene: Scene) -> object:
@@ -117,6 +51,44 @@ def _commit(scene: Scene) -> object:
         outbox = [scene.stand.message("other").in_outbox()] if verb == "done" else ()
         endings.append(hand.ending(delivery, verb, outbox=outbox))
     return hand.commit(*endings)
+
+
+def _commit_branches(scene: Scene) -> object:
+    """One group with an edge of every rarer kind, and every way a run with them can end."""
+    hand = scene.branch_hand
+    held = {(d.id[:32], d.id[33:]): d for d in hand.held.values()}
+    r = scene.runs
+
+    def ending(run: str, position: str, verb: str = "done", *edges: Any) -> Any:
+        return hand.ending(held[r[run], position], verb, edges=edges)
+
+    return hand.commit(
+        ending("race", "1", "done", arrive("3", 0)),
+        ending("race", "2", "done", arrive("3", 1), undo("2", "b")),
+        ending("quorum", "1", "caught", lost("3", 0)),
+        ending("closed", "2"),
+        ending("inbox", "0", "done", wait("1", "go", "2"), wait("3", "go", "4", 500)),
+        ending("bearer", "0", "done", child("1", [one("0", "b")], "2", "ab" * 16), undo("0", "b")),
+        ending("kid", "0", "done", end()),
+        ending("book", "0.0", "done", pages("1", [b"a"] * 3, 2, "2", "0.1")),
+        ending("pages", "0.1", "done", extend("2", [b"d", b"e"], None)),
+        ending("pages", "1.0", "done", arrive("2", 0)),
+        ending("joined", "2", "done", one("3", "b")),
+        ending("timed", "0", "done", one("2", "b")),
+        ending("spoilt", "9", "dead"),
+        ending("undoing", "~0"),
+        ending("ending", "1", "done", end()),
+    )
+
+
+def _start_branches(scene: Scene) -> object:
+    s = scene.stand
+    inner = [wait("0", "go", "1", 500), one("8", "b")]
+    beginnings = [
+        s.beginning([child("0", inner, "1", "e" * 32), wait("2", "go", "3")], run="f" * 32),
+        s.beginning([pages("1", [b"a"], 2, "2", "0.1"), undo("7", "b")], run="ef" * 16),
+    ]
+    return s.store.transit.start([beginning.packed() for beginning in beginnings])
 
 
 def _start(scene: Scene) -> object:
@@ -147,15 +119,20 @@ def _enqueue(scene: Scene) -> object:
 
 CALLS: dict[str, Sequence[Callable[[Scene], object]]] = {
     "beat": [lambda s: s.hand.beat(), lambda s: s.suspect_hand.beat()],
-    "cancel": [lambda s: s.stand.store.runs.cancel(s.runs["chain"])],
+    "cancel": [
+        lambda s: s.stand.store.runs.cancel(s.runs["chain"]),
+        lambda s: s.stand.store.runs.cancel(s.runs["family"]),
+        lambda s: s.stand.store.runs.cancel(s.runs["spoilt"], undo=True),
+    ],
     "claim_duty": [lambda s: s.stand.store.duties.claim("leader", 1, "other", 1000)],
-    "commit": [_commit],
+    "commit": [_commit, _commit_branches],
     "enlist": [lambda s: s.stand.hand("new", ["q", "fresh"], q=3)],
     "enqueue": [_enqueue],
     "fetch": [
         lambda s: s.hand.fetch(9),
         lambda s: s.hand.fetch(9, again=True),
         lambda s: s.suspect_hand.fetch(9, idle=True),
+        lambda s: s.branch_hand.fetch(30),
     ],
     "flush": [lambda s: s.stand.store.queues.flush("q")],
     "forget": [lambda s: s.stand.store.runs.forget(list(s.runs.values()))],
@@ -168,6 +145,7 @@ CALLS: dict[str, Sequence[Callable[[Scene], object]]] = {
         lambda s: s.stand.store.queues.limit("few", None),
         lambda s: s.stand.store.queues.limit("*", Limits(weight=3)),
     ],
+    "pause_run": [lambda s: s.stand.store.runs.pause(s.runs["race"])],
     "pause": [lambda s: s.stand.store.queues.pause("q")],
     "prune": [
         lambda s: s.stand.store.runs.prune(started_before_ms=2**50, cancelled_before_ms=2**50)
@@ -177,10 +155,18 @@ CALLS: dict[str, Sequence[Callable[[Scene], object]]] = {
     "redrive": [
         lambda s: s.stand.store.letters.redrive(s.letters["stage"]),
         lambda s: s.stand.store.letters.redrive(s.letters["plain"], b"new"),
+        lambda s: s.stand.store.letters.redrive(s.letters["lapsed"]),
     ],
+    "resume_run": [lambda s: s.stand.store.runs.resume(s.runs["family"])],
     "retire": [lambda s: s.stand.store.transit.retire("c2")],
     "start": [_start],
     "start_one": [_start_one],
+    "signal": [
+        lambda s: s.stand.store.runs.signal(s.runs["family"], "go", b"1", once="a"),
+        lambda s: s.stand.store.runs.signal(s.runs["inbox"], "go", b"1"),
+        lambda s: s.stand.store.runs.signal(s.runs["closed"], "go", b"1"),
+    ],
+    "start": [_start, _start_branches],
     "usage": [lambda s: s.stand.store.usage.add("t", "other", 2, once=s.runs["join"])],
     "wait": [lambda s: s.stand.link.call("wait", [s.runs["join"], "w9", 60_000])],
 }
@@ -194,12 +180,16 @@ GOES_ON = {
     ("fetch", "parked"): "the tenant is not found again before it sends or its limits change",
     ("fetch", "join"): "the delivery has no inputs: it becomes a dead letter",
     ("fetch", "each"): "the delivery has no inputs: it becomes a dead letter",
-    ("fetch", "run"): "only named in passing",
+    ("fetch", "run"): "what cannot be set aside is looked at again in a minute",
+    ("fetch", "open"): "what cannot be set aside is looked at again in a minute",
+    ("fetch", "paused"): "what cannot be set aside is looked at again in a minute",
+    ("fetch", "scopes"): "what lost its race is handed out, and refused when it commits",
     ("fetch", "letter"): "only for records that cannot be read",
     ("fetch", "dead"): "only for records that cannot be read",
     ("fetch", "queue"): "another queue's: its due messages wait a minute",
     ("fetch", "ring"): "another queue's: its due messages wait a minute",
     ("fetch", "wake"): "another queue's: its due messages wait a minute",
+    ("commit", "open"): "what stays in it only names keys that are gone",
     ("commit", "waiter"): "the waiter looks again by itself within five seconds",
     ("cancel", "waiter"): "the waiter looks again by itself within five seconds",
     ("beat", "waiter"): "the waiter looks again by itself within five seconds",

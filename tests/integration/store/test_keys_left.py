@@ -52,6 +52,35 @@ def test_when_all_work_is_done_only_standing_keys_and_ended_runs_stay(
     assert {shape for shape in left if shape not in STANDING} <= {"waiter", "call", "wake"}
 
 
+def test_when_runs_with_every_kind_of_edge_have_ended_nothing_of_them_stays_for_ever(
+    client: redis.Redis,
+) -> None:
+    """Each call of the scene, then every run is cancelled, and every line is emptied."""
+    scene = build(client)
+    stand = scene.stand
+    for script in ("commit", "start", "signal"):
+        for call in CALLS[script]:
+            call(scene)
+    stand.advance(600_000)
+    runs = list(stand.store.runs.all())
+    for run in runs:
+        stand.store.runs.resume(run)
+        stand.store.runs.cancel(run)
+    assert {stand.state(run) for run in runs} <= {"completed", "failed", "cancelled", "undoing"}
+    last = stand.hand("last", ["q", "b", "s", "other"])
+    while deliveries := last.fetch(50).deliveries:
+        last.commit(*(last.ending(delivery) for delivery in deliveries))
+    ended = {run for run in runs if stand.state(run) in ("completed", "failed", "cancelled")}
+    assert len(ended) > 15
+    assert strays(stand) == []
+    audit(stand)
+    assert not stand.client.hkeys(stand.key("held"))
+    for name in stand.names():
+        if name.startswith("run:"):
+            assert stand.client.pttl(stand.keys.prefix + name) > 0, name
+    stand.clear()
+
+
 def test_every_build_of_every_script_loads(client: redis.Redis) -> None:
     for name in scripts.names():
         for shifted in (False, True):

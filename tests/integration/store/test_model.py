@@ -48,6 +48,7 @@ class Run:
     state: str = "running"
     arrived: set[int] = field(default_factory=set)
     sent_items: int = 0
+    held: bool = False
 
 
 @dataclass
@@ -69,6 +70,10 @@ class Message:
     @property
     def position(self) -> str:
         return self.id[33:]
+
+    @property
+    def held(self) -> bool:
+        return self.run is not None and self.run.held
 
     @property
     def doomed(self) -> bool:
@@ -119,6 +124,17 @@ class Machine(RuleBasedStateMachine):
         assert message.id not in self.messages, "sent twice"
         self.messages[message.id] = message
 
+    def end_run(self, run: Run, state: str) -> None:
+        """A run that has ended is held no more."""
+        run.state = state
+        self.let_go(run)
+
+    def let_go(self, run: Run) -> None:
+        run.held = False
+        for m in self.at("aside"):
+            if m.run is run:
+                m.place = "waiting" if m.stalls is None else "suspect"
+
     def follow(self, message: Message) -> list[tuple[Any, ...]]:
         """The edges behind a stage that is done, and what they do to the model."""
         run = message.run
@@ -126,7 +142,7 @@ class Machine(RuleBasedStateMachine):
         if message.position == JOIN or (
             run.shape == "chain" and int(message.position) == run.size - 1
         ):
-            run.state = "completed"
+            self.end_run(run, "completed")
             return [end()]
         if run.shape == "chain":
             following = str(int(message.position) + 1)
@@ -226,6 +242,7 @@ class Machine(RuleBasedStateMachine):
         limit = self.limits.get(m.tenant)
         return (
             not m.doomed
+            and not m.held
             and m.queue not in self.paused
             and (limit is None or self.leased(m.tenant) < limit)
         )
@@ -233,6 +250,7 @@ class Machine(RuleBasedStateMachine):
     def check_delivery(self, hand: Hand, delivery: Delivery, *, alone: bool) -> None:
         m = self.messages[delivery.id]
         assert not m.doomed
+        assert not m.held
         assert m.queue not in self.paused
         if m.place == "delayed":
             assert self.stand.now_ms() >= m.due[0]
@@ -290,7 +308,7 @@ class Machine(RuleBasedStateMachine):
         if verb == "dead":
             m.place = "dead"
             if m.run and m.run.state == "running":
-                m.run.state = "failed"
+                self.end_run(m.run, "failed")
         elif verb == "release":
             m.place = "waiting" if m.stalls is None else "suspect"
         else:
@@ -359,7 +377,7 @@ class Machine(RuleBasedStateMachine):
         if m.stalls > m.allowed:
             m.place = "dead"
             if m.run and m.run.state == "running":
-                m.run.state = "failed"
+                self.end_run(m.run, "failed")
         else:
             m.place = "suspect"
 
@@ -386,10 +404,26 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        run = self.runs[data.draw(st.sampled_from(sorted(self.runs)))]
+        held = sorted(run.id for run in self.runs.values() if run.held)
+        run = self.runs[data.draw(st.sampled_from(held or sorted(self.runs)))]
         assert self.stand.store.runs.cancel(run.id) == run.state
         if run.state == "running":
-            run.state = "cancelled"
+            self.end_run(run, "cancelled")
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data())
+    def hold_or_let_go(self, data: st.DataObject) -> None:
+        run = self.runs[data.draw(st.sampled_from(sorted(self.runs)))]
+        runs = self.stand.store.runs
+        if run.held:
+            assert (runs.pause(run.id), runs.resume(run.id)) == ("known", "resumed")
+            self.let_go(run)
+        else:
+            assert runs.resume(run.id) == "known"
+            run.held = run.state == "running"
+            assert runs.pause(run.id) == ("paused" if run.held else run.state)
+            for name in self.alive:  # whoever asks now sets its messages aside
+                self.fetch(name, 6, again=False)
 
     @precondition(lambda self: self.at("dead"))
     @rule(data=st.data())
@@ -412,6 +446,7 @@ class Machine(RuleBasedStateMachine):
             return
         found = audit(self.stand).place
         now = self.stand.now_ms()
+        self.note_aside(now)
         for m in list(self.messages.values()):
             place = found.pop(m.id, None)
             if place is None and m.doomed:
@@ -420,10 +455,26 @@ class Machine(RuleBasedStateMachine):
                 assert now >= m.due[0], f"{m.id} was promoted early"
                 m.place = "waiting"
             else:
-                assert place == m.place, f"{m.id} is {place}, not {m.place}"
+                expected = "delayed" if m.place == "aside" else m.place
+                assert place == expected, f"{m.id} is {place}, not {m.place}"
         assert not found, f"nobody sent {found}"
         for run in self.runs.values():
             assert self.stand.state(run.id) == run.state
+
+    def note_aside(self, now: int) -> None:
+        """What a fetch has met of runs that are held."""
+        held = {raw.decode() for raw in self.client.hkeys(self.stand.key("held"))}
+        assert held == {run.id for run in self.runs.values() if run.held}
+        for run in self.runs.values():
+            aside = {
+                raw.decode() for raw in self.client.smembers(self.stand.key("paused", run=run.id))
+            }
+            assert run.held or not aside, "set aside for ever"
+            for message in aside:
+                m = self.messages[message]
+                assert m.place in ("waiting", "suspect", "delayed", "aside"), m
+                assert m.place != "delayed" or now >= m.due[0], f"{m.id} was promoted early"
+                m.place = "aside"
 
 
 def test_the_scripts_do_what_the_model_does(client: redis.Redis) -> None:

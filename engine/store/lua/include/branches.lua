@@ -22,9 +22,24 @@ local function learn_branches()
 
   -- Joins that go on without all their members -----------------------------------------------------
 
+  -- Closes what lies between two nodes, for the item or round of this position alone.
   local function narrow(run, from, to, position)
-    local indices = string.match(position, '^%d+(.*)$')
-    apart(run).scopes = (apart(run).scopes or '') .. ';' .. from .. '-' .. to .. indices
+    local pair = from .. '-' .. to
+    local scope = pair .. string.match(position, '^%d+(.*)$')
+    local mine = apart(run)
+    check('SCARD', key.scopes(run.id))
+    mine.scopes = mine.scopes or {}
+    table.insert(mine.scopes, scope)
+    hop.opened(run, key.scopes(run.id))
+    if run.state == 'failed' then -- it is held no more; its marks wait in it for a redrive
+      run.shut = marks.with(run.shut or redis.call('HGET', run.name, 'scopes') or '', pair)
+      return hop.note(run, 'scopes', run.shut)
+    end
+    local held = marks.of(run.id)
+    marks.any = true
+    marks.seen[run.id] = marks.with(held, pair)
+    marks.fresh[run.id] = marks.fresh[run.id] or {}
+    marks.fresh[run.id][scope] = true
   end
 
   function hop.weigh(now, run, join, result, failed)
@@ -121,6 +136,7 @@ local function learn_branches()
   end
 
   function hop.close_wait(run, position, name)
+    check('LLEN', key.waits(run.id, name))
     hop.closed(run, key.wait(run.id, position))
     apart(run).answered = apart(run).answered or {}
     table.insert(apart(run).answered, { name, position })
@@ -131,6 +147,7 @@ local function learn_branches()
   local function child(now, run, position, id, pipeline, plan, edges, successor, fail)
     if not run.keep then hop.rest_of(run) end
     check('HLEN', key.wait(run.id, position))
+    check('HLEN', key.run(id))
     check('SCARD', key.children(run.id))
     check('ZCARD', key.runs())
     local born = { id = id, name = key.run(id), tenant = run.tenant, keep = run.keep, pipeline = pipeline, state = 'running',
@@ -166,27 +183,42 @@ local function learn_branches()
     hop.closed(parent, key.wait(id, position))
   end
 
-  local function cancel_children(now, run)
+  local function cancel_children(now, run, undo)
     local children = redis.call('SMEMBERS', key.children(run.id))
+    for _, born in ipairs(apart(run).children) do children[#children + 1] = born end
     for i = 1, #children do
       local one = hop.run_seen(children[i], run.tenant)
-      if one.state == 'running' then hop.end_run(now, one, 'cancelled') end
+      if one.state == 'running' and not (undo and hop.undo(now, one, 'cancelled')) then
+        hop.end_run(now, one, 'cancelled')
+      end
     end
+  end
+
+  -- A run is held no more; returns the marks of its closed scopes.
+  local function let_go(run)
+    local held = marks.of(run.id)
+    if held == '' then return '' end
+    apart(run).released = true
+    marks.seen[run.id] = ''
+    if marks.paused(held) then hop.unpark(run) end
+    return marks.scopes(held)
+  end
+
+  -- Whatever of a run has not begun is dropped when it would be fetched.
+  local function sweep(run)
+    check('ZCARD', key.cancelled())
+    apart(run).sweep = true
   end
 
   -- What else an end means: for a parent, for children, for what was held.
   function hop.part(now, run, result)
-    local held = marks.of(run.id)
-    if held ~= '' then
-      apart(run).released = true
-      if marks.paused(held) then hop.unpark(run) end
-      if string.find(held, ';', 1, true) then apart(run).sweep = true end
+    local scopes = let_go(run)
+    if scopes ~= '' and run.ended == 'failed' then
+      hop.note(run, 'scopes', scopes) -- a redrive closes them again
+    elseif scopes ~= '' or run.ended == 'cancelled' then
+      sweep(run)
     end
     if run.children and run.ended == 'cancelled' then cancel_children(now, run) end
-    if run.ended == 'cancelled' then
-      check('ZCARD', key.cancelled())
-      apart(run).sweep = true
-    end
     if run.parent then tell_parent(now, run, result) end
   end
 
@@ -194,14 +226,16 @@ local function learn_branches()
 
   -- Messages of a paused run that were set aside go back to their places.
   function hop.unpark(run)
+    check('ZCARD', key.delayed())
+    check('HLEN', key.messages())
     local ids = redis.call('SMEMBERS', key.paused(run.id))
     local records = #ids > 0 and read_sliced('HMGET', key.messages(), ids) or {}
     for i = 1, #ids do
-      local kind, _, _, _, order, _, queue, tenant = header_of(records[i] or '')
+      local kind, _, stalls, _, order, _, queue, tenant = header_of(records[i] or '')
       if kind and redis.call('ZSCORE', key.delayed(), ids[i]) then
         table.insert(apart(run).unparked, ids[i])
         arrivals.count(queue, 'delayed', -1)
-        arrivals.wait_at(queue, tenant, order, ids[i])
+        if stalls ~= '-' then arrivals.suspect_at(queue, order, ids[i]) else arrivals.wait_at(queue, tenant, order, ids[i]) end
       end
     end
     hop.closed(run, key.paused(run.id))
@@ -209,13 +243,26 @@ local function learn_branches()
 
   -- Compensation ------------------------------------------------------------------------------------
 
+  local function send_undo(now, run, e)
+    arrivals.send(now, run.id .. ':' .. e[2], 'u', e[3], run.tenant, e[4], e[5], 0, e[6])
+  end
+
+  local function note_undone(run)
+    run.undone = true
+    hop.note(run, 'undone', 1)
+    sweep(run)
+  end
+
+  -- What is done after a run has failed, or was cancelled with undo, is undone at once.
   local function push_undo(now, run, e)
     check('LLEN', key.undo(run.id))
-    if run.state == 'failed' and redis.call('HGET', run.name, 'undone') then
-      return arrivals.send(now, run.id .. ':' .. e[2], 'u', e[3], run.tenant, e[4], e[5], 0, e[6])
+    if run.state == 'failed' or run.state == 'cancelled' then
+      if not hop.is_undone(run) then note_undone(run) end
+      send_undo(now, run, e)
+    elseif run.state ~= 'completed' then
+      table.insert(apart(run).undos, cmsgpack.pack(e))
+      hop.opened(run, key.undo(run.id))
     end
-    table.insert(apart(run).undos, cmsgpack.pack(e))
-    hop.opened(run, key.undo(run.id))
   end
 
   local function next_undo(now, run)
@@ -225,13 +272,9 @@ local function learn_branches()
       packed = redis.call('LINDEX', key.undo(run.id), -1 - mine.taken)
       if packed then mine.taken = mine.taken + 1 end
     end
-    if packed then
-      local e = cmsgpack.unpack(packed)
-      arrivals.send(now, run.id .. ':' .. e[2], 'u', e[3], run.tenant, e[4], e[5], 0, e[6])
-    else
-      hop.note(run, 'undone', 1)
-      hop.end_run(now, run, run.ends or redis.call('HGET', run.name, 'ends') or 'failed')
-    end
+    if packed then return send_undo(now, run, cmsgpack.unpack(packed)) end
+    note_undone(run)
+    hop.end_run(now, run, run.ends or redis.call('HGET', run.name, 'ends') or 'failed')
   end
   hop.next_undo = next_undo
 
@@ -242,16 +285,19 @@ local function learn_branches()
     end
   end
 
-  -- Whether there is anything to undo; if so it begins.
+  -- Whether there is anything to undo; if so it begins. A run that is cancelled so undoes what is still done later, too.
   function hop.undo(now, run, ends)
-    if #apart(run).undos == 0 and redis.call('LLEN', key.undo(run.id)) == 0 then return false end
-    check('ZCARD', key.cancelled())
+    if not run.keep then hop.rest_of(run) end
+    if #apart(run).undos == 0 and redis.call('LLEN', key.undo(run.id)) == 0 then
+      if ends == 'cancelled' then note_undone(run) end
+      return false
+    end
     run.state, run.ends = 'undoing', ends
     hop.note(run, 'state', 'undoing')
     hop.note(run, 'ends', ends)
-    apart(run).sweep = true
-    if not run.keep then hop.rest_of(run) end
-    if run.children then cancel_children(now, run) end
+    let_go(run)
+    sweep(run)
+    if run.children then cancel_children(now, run, true) end
     tell('run.undoing run=' .. run.id .. ' tenant=' .. (run.tenant or ''))
     next_undo(now, run)
     return true
@@ -281,11 +327,13 @@ local function learn_branches()
     call_sliced('SREM', key.children(run.id), mine.orphans)
     call_sliced('ZREM', key.delayed(), mine.unparked)
     if mine.born then redis.call('ZADD', key.runs(), now, run.id) end
-    if mine.scopes and not run.ended then
-      redis.call('HSET', key.held(), run.id, (redis.call('HGET', key.held(), run.id) or '') .. mine.scopes)
+    if mine.scopes then call_sliced('SADD', key.scopes(run.id), mine.scopes) end
+    if mine.released then
+      redis.call('HDEL', key.held(), run.id)
+    elseif mine.scopes and run.state == 'running' then
+      redis.call('HSET', key.held(), run.id, marks.of(run.id))
     end
-    if mine.released then redis.call('HDEL', key.held(), run.id) end
-    if mine.sweep or (mine.scopes and run.ended) then redis.call('ZADD', key.cancelled(), now, run.id) end
+    if mine.sweep then redis.call('ZADD', key.cancelled(), now, run.id) end
   end
 
   function hop.branch(now, run, e)

@@ -39,6 +39,7 @@ end
 
 -- Notes that the run has opened, or is done with, a key of its own.
 function hop.opened(run, name)
+  check('SCARD', key.open(run.id))
   run.opened = run.opened or {}
   if not run.branched then
     run.branched = true
@@ -51,6 +52,9 @@ function hop.closed(run, name)
   run.closed = run.closed or {}
   run.closed[#run.closed + 1] = name
 end
+
+-- A run whose undoing is over; what of it is still done is undone at once.
+function hop.is_undone(run) return run.undone or redis.call('HGET', run.name, 'undone') end
 
 -- Notes what became of a stage and, for those behind it that may ask, its result.
 function hop.note_stage(run, position, told, result)
@@ -261,7 +265,7 @@ function hop.draw_edges(now, dead_keep)
     if run.opened then redis.call('SADD', key.open(id), unpack(run.opened)) end
     if run.closed then
       redis.call('UNLINK', unpack(run.closed))
-      redis.call('SREM', key.open(id), unpack(run.closed))
+      redis.pcall('SREM', key.open(id), unpack(run.closed)) -- what is left there only names keys that are gone
     end
     if run.ended then
       hop.expire_run(run, run.ended == 'failed' and hop.failed_keep(run, dead_keep) or run.keep)

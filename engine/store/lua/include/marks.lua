@@ -1,6 +1,7 @@
 -- marks: runs that are held: paused, or with parts of their plan closed. One hash, empty most of the time.
--- A run's marks: `p` when it is paused, then `;from-to.indices` for every scope that is closed.
-local marks = { any = redis.call('HLEN', key.held()) > 0, seen = {} }
+-- A run's marks: `p` when it is paused, then `;from-to` for every scope of its plan that is closed somewhere;
+-- where, as `from-to.indices`, stands in a set of the run's own: a race inside an each has many winners.
+local marks = { any = redis.call('HLEN', key.held()) > 0, seen = {}, fresh = {} }
 
 function marks.of(run)
   if not marks.any then return '' end
@@ -9,15 +10,27 @@ function marks.of(run)
 end
 
 function marks.paused(text) return string.sub(text, 1, 1) == 'p' end
+function marks.scopes(text) return string.match(text, ';.*') or '' end
 
--- Whether a position lies in a closed scope: between its nodes, and at or below its indices.
-function marks.closed(text, position)
+-- The marks with one more scope.
+function marks.with(text, pair)
+  return string.find(text .. ';', ';' .. pair .. ';', 1, true) and text or text .. ';' .. pair
+end
+
+-- Whether a position lies in a closed scope: between its nodes, and at or below its indices. `ask` is how to read.
+function marks.closed(run, text, position, ask)
   local number, indices = string.match(position, '^(%d+)(.*)$')
   if not number then return false end -- what undoes is never closed
   number = tonumber(number)
-  for from, to, below in string.gmatch(text, ';(%d+)%-(%d+)([%d.]*)') do
-    if number > tonumber(from) and number < tonumber(to)
-      and (indices == below or string.sub(indices, 1, #below + 1) == below .. '.') then return true end
+  for pair, from, to in string.gmatch(text, ';((%d+)%-(%d+))') do
+    if number > tonumber(from) and number < tonumber(to) then
+      local names = { pair }
+      for index in string.gmatch(indices, '%.%d+') do names[#names + 1] = names[#names] .. index end
+      local found = ask('SMISMEMBER', key.scopes(run), unpack(names))
+      for i = 1, #names do
+        if found[i] == 1 or (marks.fresh[run] and marks.fresh[run][names[i]]) then return true end
+      end
+    end
   end
   return false
 end
