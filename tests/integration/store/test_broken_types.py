@@ -159,7 +159,6 @@ CALLS: dict[str, Sequence[Callable[[Scene], object]]] = {
     ],
     "resume_run": [lambda s: s.stand.store.runs.resume(s.runs["family"])],
     "retire": [lambda s: s.stand.store.transit.retire("c2")],
-    "start": [_start],
     "start_one": [_start_one],
     "signal": [
         lambda s: s.stand.store.runs.signal(s.runs["family"], "go", b"1", once="a"),
