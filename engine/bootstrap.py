@@ -19,6 +19,7 @@ from dramatiq import broker as dramatiq_broker
 from engine import current
 from engine.broker import RedisBroker
 from engine.config import QueuePolicy, Settings, load_settings
+from engine.control import inspect
 from engine.errors import (
     IdempotentRunFailed,
     OptionInvalid,
@@ -44,7 +45,7 @@ from engine.workflow.edges import Edge, Send
 from engine.workflow.names import RELAY_STAGE
 from engine.workflow.pipeline import Pipeline
 from engine.workflow.retry import Retry
-from engine.workflow.run import Run, RunState, RunView, StageView, new_run_id
+from engine.workflow.run import Run, RunState, RunView, new_run_id
 from engine.workflow.stage import Stage
 from engine.workflow.start import Start
 from engine.workflow.transitions import begin
@@ -168,6 +169,7 @@ class Engine:
         key: str | None,
         delay_ms: int,
         priority: int | None,
+        attributes: tuple[str, ...] = (),
     ) -> Run:
         """Starts one run.
 
@@ -176,7 +178,7 @@ class Engine:
             IdempotentRunFailed: The key belongs to a run that failed.
             StoreUnreachable, StoreFull, StoreBusy: Nothing was started, or it is safe to repeat.
         """
-        start = Start(payload, tenant, key, delay_ms, priority)
+        start = Start(payload, tenant, key, delay_ms, priority, attributes)
         run = new_run_id()
         span = self.tracer.producer_span(
             _queue_of(definition), run_id=run, tenant=tenant, pipeline=definition.name
@@ -266,6 +268,7 @@ class Engine:
             self.broker.wire.edges(plan.hash, trace, edges),
             start.key,
             claim,
+            start.attributes,
         ).packed()
 
     def _keep_ms(self, definition: Definition) -> int:
@@ -289,30 +292,7 @@ class Engine:
 
     def view(self, run_id: str) -> RunView:
         """One run with its stages; raises RunNotFound."""
-        record = self.store.runs.read(run_id)
-        if record is None:
-            raise RunNotFound(run_id)
-        stages = tuple(
-            StageView(
-                position=s.position,
-                stage=s.stage,
-                state=s.state,
-                attempts=s.attempt,
-                wait_ms=s.wait_ms,
-                run_ms=s.run_ms,
-            )
-            for s in record.stages
-        )
-        return RunView(
-            id=record.id,
-            pipeline=record.pipeline,
-            state=RunState(record.state),
-            tenant=record.tenant,
-            key=record.key,
-            started_at_ms=record.started_at_ms,
-            ended_at_ms=record.ended_at_ms,
-            stages=stages,
-        )
+        return inspect.view(self.store, run_id)
 
     def wait(self, run_id: str, timeout_ms: int) -> RunState:
         """Waits for the end; returns the state then, ended or not. Raises RunNotFound."""

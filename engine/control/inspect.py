@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from engine.errors import DeadLetterNotFound, RunNotFound, UnknownName, UnknownQueue
+from engine.control.search import run_filter, search
+from engine.errors import DeadLetterNotFound, RunNotFound, UnknownQueue
 from engine.store.letters import Letter
 from engine.store.queues import ConsumerRecord, Limits
 from engine.store.runs import RunRecord
 from engine.store.store import Store
-from engine.workflow.run import RunState
+from engine.workflow.run import RunState, RunView, StageView
 
-_PAGE = 200
 ALL_TENANTS = "*"
 """The name under which the limits of every tenant without its own are kept."""
-
-
-class UnknownState(UnknownName):
-    """No run is ever in a state of this name."""
-
-    code = "unknown_state"
-    kind = "state"
 
 
 class QueueView(NamedTuple):
@@ -58,33 +50,52 @@ def runs(
     at_most: int = 50,
     looked_at_most: int = 20_000,
 ) -> list[RunRecord]:
-    """Lists runs, newest first.
+    """Lists runs, newest first; `engine.control.search` knows more filters and pages.
 
     Args:
         store: Where they are.
         pipeline: Only those of this pipeline or, for a stage sent alone, of this stage.
         state: `running`, `completed`, `failed` or `cancelled`.
         tenant: Only this tenant's.
-        at_most: How many to return.
+        at_most: How many to return, up to 1,000.
         looked_at_most: How many to look at for them.
 
     Raises:
         UnknownState: There is no such state.
     """
-    if state is not None and state not in set(RunState):
-        raise UnknownState(state, [known.value for known in RunState])
-    wanted = {"pipeline": pipeline, "state": state, "tenant": tenant}
-    tests = [(name, value) for name, value in wanted.items() if value is not None]
-    looked = islice(_records(store), looked_at_most)
-    fitting = (run for run in looked if all(getattr(run, name) == value for name, value in tests))
-    return list(islice(fitting, at_most))
+    wanted = run_filter(pipeline=pipeline, state=state, tenant=tenant)
+    return search(store, wanted, at_most=at_most, looked_at_most=looked_at_most).runs
 
 
-def _records(store: Store) -> Iterator[RunRecord]:
-    ids = store.runs.all(page=_PAGE)
-    while page := list(islice(ids, _PAGE)):
-        # A run may end its retention between the index and the look.
-        yield from (record for record in store.runs.read_many(page) if record is not None)
+def view(store: Store, run_id: str) -> RunView:
+    """Returns one run as its handle shows it; raises RunNotFound."""
+    record = store.runs.read(run_id)
+    if record is None:
+        raise RunNotFound(run_id)
+    stages = tuple(
+        StageView(
+            position=one.position,
+            stage=one.stage,
+            state=one.state,
+            attempts=one.attempt,
+            wait_ms=one.wait_ms,
+            run_ms=one.run_ms,
+        )
+        for one in record.stages
+    )
+    return RunView(
+        id=record.id,
+        pipeline=record.pipeline,
+        state=RunState(record.state),
+        tenant=record.tenant,
+        key=record.key,
+        started_at_ms=record.started_at_ms,
+        ended_at_ms=record.ended_at_ms,
+        stages=stages,
+        attributes=record.attributes,
+        progress=record.progress,
+        replay_of=record.replay_of,
+    )
 
 
 def run(store: Store, run_id: str) -> RunRecord:

@@ -30,6 +30,8 @@ from engine.errors.definitions import (
     UnsafeEncoder,
 )
 from engine.errors.inputs import (
+    AttributeInvalid,
+    CursorInvalid,
     InputError,
     KeyInvalid,
     LengthsDiffer,
@@ -67,8 +69,10 @@ from engine.errors.tree import (
 )
 
 __all__ = [
+    "AttributeInvalid",
     "CallboardError",
     "ConfigurationError",
+    "CursorInvalid",
     "DeadLetterNotFound",
     "DeadlineExceeded",
     "DefinitionInvalid",

@@ -76,6 +76,29 @@ class KeyInvalid(InputError):
         )
 
 
+class AttributeInvalid(InputError):
+    """An attribute of a run has a name, a value or a number that cannot be used."""
+
+    code = "attribute_invalid"
+
+    def __init__(self, name: object, remedy: str) -> None:
+        self.name = shown(name)
+        super().__init__(f"Attribute {shown(name)} cannot be used. {remedy}")
+
+
+class CursorInvalid(InputError):
+    """A cursor was not given by the same search."""
+
+    code = "cursor_invalid"
+
+    def __init__(self, value: object) -> None:
+        self.value = shown(value)
+        super().__init__(
+            f"{shown(value)} is no cursor of this search. Repeat the search with the filter that "
+            "gave the cursor, or begin without one."
+        )
+
+
 class LengthsDiffer(InputError):
     """A list given beside the inputs of `start_many` is not as long as the inputs."""
 

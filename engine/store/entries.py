@@ -60,7 +60,10 @@ class Claim(NamedTuple):
 
 
 class Beginning(NamedTuple):
-    """A run on its way in; `edges` as `lua/include/edges.lua` wants them, bytes as `text`."""
+    """A run on its way in; `edges` as `lua/include/edges.lua` wants them, bytes as `text`.
+
+    `attributes` are words `name=value`; `notes` are fields and values for the run's hash, in turn.
+    """
 
     run: str
     pipeline: str
@@ -71,11 +74,14 @@ class Beginning(NamedTuple):
     edges: list[tuple[Any, ...]]
     key: str | None
     claim: Claim | None
+    attributes: tuple[str, ...] = ()
+    notes: tuple[Any, ...] = ()
 
     def packed(self) -> bytes:
         """As the script reads it."""
         claim = self.claim or (False, "", 0, 0, False)
-        return pack((*self[:4], str(self.keep_ms), *self[5:7], self.key or False, *claim))
+        last = (self.attributes or False, self.notes or False)
+        return pack((*self[:4], str(self.keep_ms), *self[5:7], self.key or False, *claim, *last))
 
 
 class Delivery(NamedTuple):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from engine.store.connection import Links
+from engine.store.entries import unpack
 
 # The longest a single BLPOP lasts: the state is read again after it.
 _LOOK_AGAIN_MS = 5_000
@@ -29,7 +30,15 @@ class StageRecord(NamedTuple):
 
 
 class RunRecord(NamedTuple):
-    """A run as stored; times in ms of the server's clock."""
+    """A run as stored; times in ms of the server's clock.
+
+    Attributes:
+        key: the caller's idempotency key.
+        stages: those that have ended, in that order.
+        attributes: what the caller gave to find it by, as text.
+        progress: position to what the stage there said last, such as `3/10`.
+        replay_of: the run whose results it reuses.
+    """
 
     id: str
     pipeline: str
@@ -40,6 +49,9 @@ class RunRecord(NamedTuple):
     started_at_ms: int
     ended_at_ms: int | None
     stages: list[StageRecord]
+    attributes: dict[str, str]
+    progress: dict[str, str]
+    replay_of: str | None
 
 
 class Runs:
@@ -91,10 +103,19 @@ class Runs:
 
     def read_many(self, runs: list[str]) -> list[RunRecord | None]:
         """Several runs in one write; None for those that are gone."""
-        replies = self.links.commands(
-            [("HGETALL", self.links.keys.name("run", run=run)) for run in runs]
+        if not runs:
+            return []
+        keys = self.links.keys
+        *replies, attributes = self.links.commands(
+            [
+                *(("HGETALL", keys.name("run", run=run)) for run in runs),
+                ("HMGET", keys.name("attributes"), *runs),
+            ]
         )
-        return [_record(run, _pairs(reply)) for run, reply in zip(runs, replies, strict=True)]
+        return [
+            _record(run, _pairs(reply), told)
+            for run, reply, told in zip(runs, replies, attributes, strict=True)
+        ]
 
     def newest(self, *, before_ms: int | None = None, at_most: int = 100) -> list[str]:
         """Run ids, newest first."""
@@ -172,9 +193,10 @@ def _pairs(reply: object) -> dict[str, str]:
     return {reply[i].decode(): reply[i + 1].decode() for i in range(0, len(reply), 2)}
 
 
-def _record(run: str, fields: dict[str, str]) -> RunRecord | None:
+def _record(run: str, fields: dict[str, str], attributes: bytes | None) -> RunRecord | None:
     if not fields:
         return None
+    told = [word.partition("=") for word in unpack(attributes)] if attributes else []
     stages = [_stage(name[2:], value) for name, value in fields.items() if name.startswith("s:")]
     ended = fields.get("ended")
     return RunRecord(
@@ -187,6 +209,9 @@ def _record(run: str, fields: dict[str, str]) -> RunRecord | None:
         int(fields.get("started", 0)),
         int(ended) if ended else None,
         sorted(stages, key=lambda stage: stage.ended_at_ms),
+        {name: value for name, _, value in told},
+        {name[2:]: value for name, value in fields.items() if name.startswith("p:")},
+        fields.get("replay_of"),
     )
 
 

@@ -11,6 +11,7 @@ from redis.retry import Retry as ClientRetry
 from engine.store.connection import Links
 from engine.store.duties import Duties
 from engine.store.events import Events
+from engine.store.index import Index
 from engine.store.keys import Keys
 from engine.store.letters import Letters
 from engine.store.queues import Queues
@@ -45,6 +46,7 @@ class Store:
             links, failed_keep_ms=failed_keep_ms, unknown_grace_ms=unknown_grace_ms
         )
         self.runs = Runs(links)
+        self.index = Index(links)
         self.queues = Queues(links)
         self.letters = Letters(links)
         self.events = Events(links)

@@ -49,7 +49,11 @@ class StageView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
-    """A run at one moment. Times are milliseconds since 1970."""
+    """A run at one moment. Times are milliseconds since 1970.
+
+    `progress` is what a stage said last, by position, such as `3/10`; `replay_of` is the run whose
+    results this one reuses.
+    """
 
     id: str
     pipeline: str
@@ -59,6 +63,9 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     started_at_ms: int = 0
     ended_at_ms: int | None = None
     stages: tuple[StageView, ...] = ()
+    attributes: dict[str, str] = {}
+    progress: dict[str, str] = {}
+    replay_of: str | None = None
 
 
 class Run:

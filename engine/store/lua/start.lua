@@ -1,10 +1,11 @@
 -- start: begins runs of plans, each at most once a run id and once an idempotency key; all or none.
 -- KEYS    1 prefix of the shard
 -- ARGV    1.. one msgpack array a run: {run, pipeline, plan, tenant, keep_ms, delay_ms, edges, caller's key or false,
---         idempotency type or false, digest, window_ms (0: the digest is an explicit key), ttl_ms, restart}
+--         idempotency type or false, digest, window_ms (0: the digest is an explicit key), ttl_ms, restart,
+--         attributes or false (each 'name=value'), notes or false (fields and values for the run, in turn)}
 -- RETURNS one verdict a run: 'started', or {run that holds the key, its state}
 -- ERRORS  PLAN_MISSING a plan is not stored: put it, then call again
--- COST    O(edges) a run
+-- COST    O(edges) a run, and O(log runs) an attribute
 -- FLAGS   -
 -- include: clock
 -- include: record
@@ -18,6 +19,8 @@ local now = tostring(clock_ms()) -- text, as it is mostly written
 local verdicts = {}
 local claims = {}
 local indexed = {}
+local attributed = {} -- run, its attributes packed, ...
+local found_by = {}   -- attribute -> start time, run, ...
 
 -- The run that holds an idempotency key, looking into the window before this one too: a duplicate
 -- across the edge is one all the same, if it is younger than the window is long.
@@ -39,9 +42,22 @@ local function holder_of(tenant, type, digest, window)
   return false, name
 end
 
+local function attribute(id, attributes)
+  check('HLEN', key.attributes())
+  attributed[#attributed + 1] = id
+  attributed[#attributed + 1] = cmsgpack.pack(attributes)
+  for i = 1, #attributes do
+    check('ZCARD', key.attribute(attributes[i]))
+    local entries = found_by[attributes[i]] or {}
+    found_by[attributes[i]] = entries
+    entries[#entries + 1] = now
+    entries[#entries + 1] = id
+  end
+end
+
 for i = 1, #ARGV do
-  local id, pipeline, plan, tenant, keep, delay, edges, caller, type, digest, window, ttl, restart =
-    unpack(cmsgpack.unpack(ARGV[i]), 1, 13)
+  local id, pipeline, plan, tenant, keep, delay, edges, caller, type, digest, window, ttl, restart, attributes, notes =
+    unpack(cmsgpack.unpack(ARGV[i]), 1, 15)
   if redis.call('EXISTS', key.plan(plan)) == 0 then return redis.error_reply('PLAN_MISSING ' .. plan) end
   local holder, claim = false, nil
   if type then holder, claim = holder_of(tenant, type, digest, window) end
@@ -56,6 +72,10 @@ for i = 1, #ARGV do
       fields = { 'state', 'running', 'pipeline', pipeline, 'plan', plan, 'tenant', tenant, 'started', now, 'keep', keep } }
     hop.runs[id] = run
     if caller then hop.note(run, 'key', caller) end
+    if attributes then attribute(id, attributes) end
+    if notes then
+      for j = 1, #notes, 2 do hop.note(run, notes[j], notes[j + 1]) end
+    end
     if claim then claims[claim] = { id, ttl } end
     indexed[#indexed + 1] = now
     indexed[#indexed + 1] = id
@@ -75,6 +95,8 @@ check('SCARD', key.queues())
 arrivals.land()
 hop.draw_edges(0)
 call_sliced('ZADD', key.runs(), indexed)
+call_sliced('HSET', key.attributes(), attributed)
+for name, entries in pairs(found_by) do call_sliced('ZADD', key.attribute(name), entries) end
 for claim, holder in pairs(claims) do redis.call('SET', claim, holder[1], 'PX', math.max(holder[2], 1)) end
 publish()
 return verdicts

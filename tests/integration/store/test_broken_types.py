@@ -39,6 +39,7 @@ def build(client: redis.Redis) -> Scene:
     dead, twin = stand.hand("dead"), stand.hand("twin")
     scene = Scene(stand, stand.hand("c1", q=50), stand.hand("c2", ["s"]))
     hand, store = scene.hand, stand.store
+    _leave_attributes(stand, hand)
     for name in ("letter", "join", "each", "chain", "sick", "cancelled"):
         edges = {
             "join": fork("0", "1", then="2"),
@@ -77,6 +78,13 @@ def build(client: redis.Redis) -> Scene:
     stand.store.transit.enqueue("known-call", [stand.message(digest="taken", ttl_ms=100_000)])
     stand.advance(100)
     return scene
+
+
+def _leave_attributes(stand: Stand, hand: Hand) -> None:
+    """Leaves a run with attributes in the indexes though it is gone."""
+    run = stand.start(tenant="runs", run="9" * 32, attributes=("order=2", "vip=true"))
+    hand.end(hand.fetch(1).deliveries[0], edges=[end()])
+    stand.client.delete(stand.key("run", run=run))
 
 
 def _die(stand: Stand, hand: Hand, dead: Hand, twin: Hand) -> None:
@@ -126,6 +134,7 @@ def _start(scene: Scene) -> object:
             s.beginning(fork("0", "1", then="2"), run="a" * 32, claim=claim).packed(),
             s.beginning([each("0", [b"a"] * 3, 2, "1")], run="b" * 32).packed(),
             s.beginning([one("0")], run="c" * 32, delay_ms=1000).packed(),
+            s.beginning([one("0")], run="e" * 32, attributes=("order=1", "vip=true")).packed(),
             s.beginning([end()], run="d" * 32, claim=Claim("pipe", "k", 0, 1000)).packed(),
         ]
     )
@@ -197,6 +206,8 @@ GOES_ON = {
     ("start", "waiter"): "the waiter looks again by itself within five seconds",
     ("commit", "parked"): "the list of all those held back is looked through by `limit` alone",
     ("limit", "parked"): "that tenant's own; it is put right",
+    ("prune", "run"): "it is there, so it stays in the indexes",
+    ("prune", "attribute"): "its runs are gone; a search by it finds nothing until it is mended",
     ("beat", "lease"): "a dead consumer's: it goes with the consumer",
 }
 
