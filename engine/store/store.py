@@ -18,6 +18,7 @@ from engine.store.queues import Queues
 from engine.store.runs import Runs
 from engine.store.transit import Transit
 from engine.store.usage import Usage
+from engine.store.whereabouts import Whereabouts
 
 DAY_MS = 86_400_000
 
@@ -47,6 +48,7 @@ class Store:
         )
         self.runs = Runs(links)
         self.index = Index(links)
+        self.whereabouts = Whereabouts(links)
         self.queues = Queues(links)
         self.letters = Letters(links)
         self.events = Events(links)
