@@ -20,6 +20,7 @@ from engine import current
 from engine.broker import RedisBroker
 from engine.config import QueuePolicy, Settings, load_settings
 from engine.control import inspect
+from engine.control.desk import Desk
 from engine.errors import (
     IdempotentRunFailed,
     OptionInvalid,
@@ -127,6 +128,11 @@ class Engine:
         """Makes the spans of sends."""
         return Tracer(self.settings.tracing_sample_ratio)
 
+    @cached_property
+    def control(self) -> Desk:
+        """Finds runs, explains them and lets them go on."""
+        return Desk(lambda: self.store, self.definitions, self._attempts_of)
+
     # -- definitions ------------------------------------------------------------------------------
 
     def bind(self, definition: Any) -> None:
@@ -143,6 +149,12 @@ class Engine:
     def _retry_of(self, queue: str) -> Retry:
         policy = self.settings.policy(queue).retry
         return Retry(policy.attempts, policy.base_ms, policy.factor, policy.max_ms, policy.jitter)
+
+    def _attempts_of(self, stage: str) -> int | None:
+        declared = self.definitions.stages.get(stage)
+        if declared is None:
+            return None
+        return (declared.retry or self._retry_of(declared.queue)).attempts
 
     def _place(self, stage: str, queue: str, priority: int | None) -> tuple[int, int]:
         place = self._places.get((stage, queue, priority))

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 
 from engine import bootstrap, current
-from engine.cli.modules import chosen, load
+from engine.cli.modules import ModuleMissing, chosen, load
 from engine.config import Settings, load_settings
 from engine.errors import ConfigurationError
 from engine.store.embedded import EmbeddedServer
@@ -64,6 +64,16 @@ def engine_with(
     bootstrap.build(settings or settings_here())
     load(names)
     return _built(current.get())
+
+
+def engine_near(modules: Sequence[str] | None) -> bootstrap.Engine:
+    """An engine that knows the user's stages where there are any; it works without them, too."""
+    try:
+        return engine_with(modules)
+    except ModuleMissing:
+        if modules:
+            raise
+        return bootstrap.Engine(settings_here())
 
 
 def definitions_of(modules: Sequence[str] | None) -> bootstrap.Engine:

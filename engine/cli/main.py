@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from engine.cli import (
+    control,
     dead,
     demo,
     doctor,
@@ -53,6 +54,8 @@ app.command("send")(send.send)
 app.command("runs")(runs.runs)
 app.command("show")(runs.show)
 app.command("cancel")(runs.cancel)
+app.command("retry")(control.retry)
+app.command("why")(control.why)
 app.command("queues")(queues.queues)
 app.command("pause")(queues.pause)
 app.command("resume")(queues.resume)

@@ -99,6 +99,20 @@ class CursorInvalid(InputError):
         )
 
 
+class PatchInvalid(InputError):
+    """A patch is no JSON Patch, or does not apply to an input. The message holds no values."""
+
+    code = "patch_invalid"
+
+    def __init__(self, problem: str, stage: str = "") -> None:
+        self.problem, self.stage = problem, stage
+        where = f" to the input of {stage!r}" if stage else ""
+        super().__init__(
+            f"The patch cannot be applied{where}: {problem}. Give a JSON Patch (RFC 6902), such as "
+            '[{"op": "replace", "path": "/amount", "value": 3}].'
+        )
+
+
 class LengthsDiffer(InputError):
     """A list given beside the inputs of `start_many` is not as long as the inputs."""
 

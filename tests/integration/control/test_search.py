@@ -14,15 +14,7 @@ from engine.cli.filters import chosen_runs
 from engine.control.search import RunFilter, run_filter, search
 from engine.errors import AttributeInvalid, CursorInvalid, OptionInvalid
 from engine.workflow.run import Run
-from tests.integration.control.test_commands import call, told
-
-
-@pytest.fixture
-def commands(engine: Engine, server: Any, clean_environment: pytest.MonkeyPatch) -> Engine:
-    """The commands see the store of the test's engine."""
-    clean_environment.setenv("REDIS_URL", server.url)
-    clean_environment.setenv("CALLBOARD_NAMESPACE", engine.settings.namespace)
-    return engine
+from tests.integration.control.commands import call, told
 
 
 def quiet_pipeline() -> Pipeline[Any, Any] | Any:
