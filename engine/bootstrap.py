@@ -36,7 +36,7 @@ from engine.execution.insight import Insight
 from engine.execution.plans import Plans
 from engine.middleware import ours
 from engine.store.embedded import EmbeddedServer
-from engine.store.entries import Beginning, Claim
+from engine.store.entries import Beginning, Claim, text
 from engine.store.store import Store, connect
 from engine.store.transit import slices_of
 from engine.telemetry.instruments import Instruments
@@ -131,7 +131,8 @@ class Engine:
     @cached_property
     def control(self) -> Desk:
         """Finds runs, explains them and lets them go on."""
-        return Desk(lambda: self.store, self.definitions, self._attempts_of)
+        wire = self.broker.wire
+        return Desk(lambda: self.store, self.definitions, self._attempts_of, self.plans.get, wire)
 
     # -- definitions ------------------------------------------------------------------------------
 
@@ -281,6 +282,8 @@ class Engine:
             start.key,
             claim,
             start.attributes,
+            # Where no first stage can leave the input with the run, the start does.
+            () if plan.bearers else ("input", text(start.payload)),
         ).packed()
 
     def _keep_ms(self, definition: Definition) -> int:

@@ -187,7 +187,8 @@ def _stage_ending(
         edges = wire.edges(attempt.plan_hash, attempt.trace, outcome.edges)
         # The last result of a run is kept as the run's own.
         result = False if type(outcome.edges[0]) is End else text(outcome.result)
-        return _ended(delivery, "done", took_ms, edges=edges, result=result, **common)
+        kept = text(attempt.payload) if outcome.bears_input else False
+        return _ended(delivery, "done", took_ms, edges=edges, result=result, input=kept, **common)
     if type(outcome) is RetryAt:
         story = _story(outcome.error)
         return _ended(delivery, "retry", took_ms, delay_ms=outcome.delay_ms, story=story, **common)

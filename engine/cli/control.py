@@ -62,6 +62,30 @@ def _text_of(given: str) -> str | bytes:
         raise OptionInvalid("--patch", given, expected) from None
 
 
+def replay(
+    run: RunId,
+    stage: Annotated[
+        str | None,
+        typer.Option("--from", metavar="STAGE", help="Where; left out, at the beginning."),
+    ] = None,
+    dry_run: DryRun = False,
+    module: Modules = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start an ended run anew from one of its stages, with the results of the stages before it."""
+    engine = engine_near(module)
+    record = inspect.run(engine.store, run)
+    done = engine.control.replay(record.id, stage=stage, dry_run=dry_run)
+    if as_json:
+        print_json(done)
+        return
+    out = screen()
+    out.print(f"{done.run or 'nothing was started'}: replays {done.replay_of}", markup=False)
+    for word, stages in (("reused", done.reused), ("run again", done.again)):
+        if stages:
+            out.print(f"{word}: {', '.join(stages)}", markup=False)
+
+
 def why(run: RunId, module: Modules = None, as_json: AsJson = False) -> None:
     """Say why a run is not running now, and when it will."""
     engine = engine_near(module)

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.control.patching import Patch
+from engine.control.replaying import Replayed, Replayer
 from engine.control.retrying import Retry, retry
 from engine.control.search import LOOKED_AT_MOST, RunPage, run_filter, search
 from engine.control.why import Why, why
 from engine.store.store import Store
+from engine.store.wire import Wire
+from engine.workflow.plan import Plan
 from engine.workflow.registry import Registry
 
 
@@ -20,6 +23,8 @@ class Desk:
         store: Gives the store; it is asked for at the first act.
         definitions: Stages and deciders that are known here.
         attempts_of: How many attempts a stage has, where that is known.
+        plan_of: Plan by hash.
+        wire: Turns edges into what the store starts with.
     """
 
     def __init__(
@@ -27,8 +32,11 @@ class Desk:
         store: Callable[[], Store],
         definitions: Registry,
         attempts_of: Callable[[str], int | None],
+        plan_of: Callable[[str], Plan],
+        wire: Wire,
     ) -> None:
         self._store, self._definitions, self._attempts_of = store, definitions, attempts_of
+        self._plan_of, self._wire = plan_of, wire
 
     def search(
         self,
@@ -73,3 +81,8 @@ class Desk:
             definitions=self._definitions,
             dry_run=dry_run,
         )
+
+    def replay(self, run_id: str, *, stage: str | None = None, dry_run: bool = False) -> Replayed:
+        """Starts an ended run anew from a stage; see `engine.control.replaying.Replayer`."""
+        replayer = Replayer(self._store(), self._definitions, self._plan_of, self._wire)
+        return replayer.replay(run_id, stage=stage, dry_run=dry_run)

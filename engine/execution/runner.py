@@ -64,22 +64,20 @@ class Runner:
         """
         try:
             result = self._perform(stage, attempt)
-            edges = follow(
-                self._plans.get(attempt.plan_hash), attempt.position, result, self._decide
-            )
+            plan = self._plans.get(attempt.plan_hash)
+            edges = follow(plan, attempt.position, result, self._decide)
         except BaseException as error:
             if type(error) is Struck:
                 error = DeadlineExceeded(stage.name, stage.timeout_ms or 0)
             attempt.settle(self._judge.outcome_of(stage, attempt, error))
             raise error from None
-        attempt.settle(Done(result, edges))
+        attempt.settle(Done(result, edges, attempt.position in plan.bearers))
 
     def relay(self, attempt: Attempt) -> None:
         """The built-in stage that hands its input on."""
         plan = self._plans.get(attempt.plan_hash)
-        attempt.settle(
-            Done(attempt.payload, follow(plan, attempt.position, attempt.payload, self._decide))
-        )
+        edges = follow(plan, attempt.position, attempt.payload, self._decide)
+        attempt.settle(Done(attempt.payload, edges, attempt.position in plan.bearers))
 
     def _perform(self, stage: Stage[..., Any], attempt: Attempt) -> bytes:
         inputs = stage.inputs.decode(attempt.payload)

@@ -138,6 +138,7 @@ class Ending(NamedTuple):
     outbox: list[tuple[Any, ...]] | tuple[()] = ()
     stage: str = ""
     result: msgspec.Raw | bool = False
+    input: msgspec.Raw | bool = False
 
 
 class Pulse(NamedTuple):

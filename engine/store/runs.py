@@ -54,6 +54,14 @@ class RunRecord(NamedTuple):
     replay_of: str | None
 
 
+class Kept(NamedTuple):
+    """What is kept of a run to replay it: its input, retention (ms) and results by position."""
+
+    input: bytes | None
+    keep_ms: int
+    results: dict[str, bytes]
+
+
 class Runs:
     """The runs of one shard."""
 
@@ -149,6 +157,16 @@ class Runs:
             self.links.command(
                 "HSET", name, f"p:{position}", f"{done:g}/{'?' if total is None else f'{total:g}'}"
             )
+
+    def kept(self, run: str) -> Kept:
+        """What is kept of a run's payloads."""
+        reply = self.links.command("HGETALL", self.links.keys.name("run", run=run))
+        fields = dict(zip(reply[::2], reply[1::2], strict=True))
+        return Kept(
+            fields.get(b"input"),
+            int(fields.get(b"keep", 0)),
+            {name[2:].decode(): raw for name, raw in fields.items() if name.startswith(b"r:")},
+        )
 
     def output(self, run: str, position: str) -> bytes | None:
         """The kept result of one stage of a run, as JSON."""

@@ -2,7 +2,7 @@
 -- KEYS    1 prefix of the shard
 -- ARGV    1 consumer, 2 number of this commit, 3 kept ms of failed runs, 4 grace ms of unknown stages,
 --         5.. one msgpack array a delivery: {id, token, kind, queue, tenant, verb, attempt, wait_ms, run_ms, delay_ms,
---         reason, story, edges, outbox, stage, result or false}; verbs: done retry dead snooze release unknown
+--         reason, story, edges, outbox, stage, result or false, run's input or false}; verbs: done retry dead snooze release unknown
 --         drop; token, attempt, wait_ms and run_ms are text, which spares the script their formatting
 -- RETURNS one verdict a delivery: committed, stale, or refused:<code>
 -- ERRORS  -
@@ -82,7 +82,7 @@ local function die(id, kind, queue, tenant, attempt, reason, story, stage)
   end
 end
 
-local function done(id, kind, queue, tenant, attempt, wait, took, edges, stage, result)
+local function done(id, kind, queue, tenant, attempt, wait, took, edges, stage, result, input)
   gone[#gone + 1] = id
   if attempt ~= '1' then forget[#forget + 1] = key.errors(id) end
   if kind == 'd' then return 'committed' end
@@ -90,6 +90,7 @@ local function done(id, kind, queue, tenant, attempt, wait, took, edges, stage, 
   local run = hop.run_seen(run_of(id), tenant, ends)
   if run.state ~= 'running' and run.state ~= 'failed' then return 'refused:run_' .. (run.state or 'gone') end
   local position = position_of(id)
+  if input then hop.note(run, 'input', input) end
   if not string.find(position, '.', 1, true) then
     hop.note_stage(run, position, attempt .. ' ' .. now .. ' ' .. wait .. ' ' .. took .. ' done ' .. stage, result)
   end
@@ -111,12 +112,12 @@ local function outbox(entry)
 end
 
 local function settle(entry)
-  local id, token, kind, queue, tenant, verb, attempt, wait, took, delay, reason, story, edges, _, stage, result = unpack(entry, 1, 16)
+  local id, token, kind, queue, tenant, verb, attempt, wait, took, delay, reason, story, edges, _, stage, result, input = unpack(entry, 1, 17)
   ended[#ended + 1] = id
   leases.free(queue, tenant)
   if any_unknown and verb ~= 'unknown' and verb ~= 'release' then known[#known + 1] = id end
   outbox(entry)
-  if verb == 'done' then return done(id, kind, queue, tenant, attempt, wait, took, edges, stage, result) end
+  if verb == 'done' then return done(id, kind, queue, tenant, attempt, wait, took, edges, stage, result, input) end
   if verb == 'drop' then
     gone[#gone + 1] = id
     return 'committed'
