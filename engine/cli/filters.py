@@ -65,10 +65,10 @@ def chosen_runs(  # noqa: PLR0913, PLR0917 - one parameter an option
         state=state,
         tenant=tenant,
         key=key,
-        since_ms=_moment_ms("--since", since, now_ms),
-        until_ms=_moment_ms("--until", until, now_ms),
-        ended_since_ms=_moment_ms("--ended-since", ended_since, now_ms),
-        ended_until_ms=_moment_ms("--ended-until", ended_until, now_ms),
+        since_ms=moment_ms("--since", since, now_ms),
+        until_ms=moment_ms("--until", until, now_ms),
+        ended_since_ms=moment_ms("--ended-since", ended_since, now_ms),
+        ended_until_ms=moment_ms("--ended-until", ended_until, now_ms),
         attributes=dict(_pair(word) for word in attributes or ()),
     )
 
@@ -85,7 +85,12 @@ def _pair(word: str) -> tuple[str, str]:
     return name, value
 
 
-def _moment_ms(option: str, given: str | None, now_ms: int) -> int | None:
+def moment_ms(option: str, given: str | None, now_ms: int) -> int | None:
+    """Returns the moment that an option names, in ms since 1970; a length counts back from now.
+
+    Raises:
+        OptionInvalid: It is neither a length of time nor a time.
+    """
     if given is None:
         return None
     try:

@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from engine.cli import (
+    bulk,
     control,
     dead,
     demo,
@@ -60,6 +61,7 @@ app.command("why")(control.why)
 app.command("queues")(queues.queues)
 app.command("pause")(queues.pause)
 app.command("resume")(queues.resume)
+app.add_typer(bulk.app, name="bulk")
 app.add_typer(dead.app, name="dead")
 app.add_typer(tenants.app, name="tenants")
 app.command("doctor")(doctor.doctor)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from engine.control import operate
+from engine.control.bulk import LetterFilter, Tally, Tell, in_state, over_letters, over_runs
 from engine.control.patching import Patch
 from engine.control.replaying import Replayed, Replayer
 from engine.control.retrying import Retry, retry
-from engine.control.search import LOOKED_AT_MOST, RunPage, run_filter, search
+from engine.control.search import LOOKED_AT_MOST, RunFilter, RunPage, run_filter, search
 from engine.control.why import Why, why
+from engine.errors import DeadLetterNotFound, OptionInvalid, RunNotFailed, RunNotFound
 from engine.store.store import Store
 from engine.store.wire import Wire
 from engine.workflow.plan import Plan
 from engine.workflow.registry import Registry
+from engine.workflow.run import RunState
 
 
 class Desk:
@@ -58,6 +62,86 @@ class Desk:
             at_most=at_most,
             looked_at_most=looked_at_most,
         )
+
+    def bulk(
+        self,
+        act: str,
+        wanted: RunFilter,
+        *,
+        at_most: int | None = None,
+        dry_run: bool = False,
+        tell: Tell = lambda _tally: None,
+    ) -> Tally:
+        """Cancels, retries or replays every run that passes a filter.
+
+        Args:
+            act: `cancel` (running runs), `retry` (failed ones) or `replay` (those in an ended
+                state, which the filter must name).
+            wanted: Which; see `run_filter`.
+            at_most: How many at most; None is all.
+            dry_run: Count and act on none.
+            tell: Is told after each batch of 200.
+
+        Raises:
+            OptionInvalid: There is no such act, or the filter's state does not go with it.
+            StoreError: The store did not answer; what was acted on until then stays so.
+        """
+        acts = {"cancel": self._cancel, "retry": self._retry, "replay": self._replay}
+        if act not in acts:
+            raise OptionInvalid("act", act, "cancel, retry or replay")
+        if act == "cancel":
+            wanted = in_state(wanted, RunState.RUNNING)
+        elif act == "retry":
+            wanted = in_state(wanted, RunState.FAILED)
+        elif wanted.state is None or not RunState(wanted.state).ended:
+            raise OptionInvalid("state", wanted.state, "completed, failed or cancelled")
+        return over_runs(
+            self._store(), wanted, acts[act], at_most=at_most, dry_run=dry_run, tell=tell
+        )
+
+    def redrive(
+        self,
+        wanted: LetterFilter,
+        *,
+        at_most: int | None = None,
+        dry_run: bool = False,
+        tell: Tell = lambda _tally: None,
+    ) -> Tally:
+        """Puts every dead letter of a queue that passes a filter back to work; as `bulk`.
+
+        Raises:
+            UnknownQueue: There is no such queue.
+        """
+        return over_letters(
+            self._store(), wanted, self._redrive, at_most=at_most, dry_run=dry_run, tell=tell
+        )
+
+    def _redrive(self, message: str) -> bool:
+        try:
+            operate.redrive(self._store(), message)
+        except DeadLetterNotFound:
+            return False
+        return True
+
+    def _cancel(self, run_id: str) -> bool:
+        try:
+            return operate.cancel(self._store(), run_id)
+        except RunNotFound:
+            return False
+
+    def _retry(self, run_id: str) -> bool:
+        try:
+            outcome = self.retry(run_id)
+        except (RunNotFailed, RunNotFound):
+            return False
+        for letter in outcome.letters:
+            if letter.verdict not in {"redriven", DeadLetterNotFound.code}:
+                raise operate.RedriveRefused(letter.message, letter.verdict)
+        return True
+
+    def _replay(self, run_id: str) -> bool:
+        self.replay(run_id)
+        return True
 
     def why(self, run_id: str) -> Why:
         """Returns why a run is not running now, and when it will; raises RunNotFound."""

@@ -180,6 +180,14 @@ def search(
     )
 
 
+def matching(store: Store, wanted: RunFilter) -> Iterator[Indexed]:
+    """Yields every run that passes a filter, newest first, slice by slice; looks to the end.
+
+    Runs that start meanwhile are left out.
+    """
+    return (entry for entry, passes in _walk(store, wanted, None) if passes)
+
+
 def _walk(store: Store, wanted: RunFilter, after: Indexed | None) -> Iterator[tuple[Indexed, bool]]:
     """Every run of the index from a place on, in order, and whether it passes."""
     index = store.index
@@ -187,8 +195,8 @@ def _walk(store: Store, wanted: RunFilter, after: Indexed | None) -> Iterator[tu
     others = [one for one in wanted.attributes if one != attribute]
     rank = index.rank_of(attribute, until_ms=wanted.until_ms, after=after)
     while page := index.page(attribute, rank, PAGE):
-        rank += len(page)
-        # New runs move the ranks while we walk: what was seen is passed over.
+        looked_at = len(page)
+        # Runs come and go while we walk: what was seen is passed over.
         page = [one for one in page if after is None or _behind(one, after)]
         oldest = wanted.since_ms
         young = [one for one in page if oldest is None or one.started_at_ms >= oldest]
@@ -198,7 +206,11 @@ def _walk(store: Store, wanted: RunFilter, after: Indexed | None) -> Iterator[tu
             yield entry, facts is not None and has and wanted.takes(facts)
         if len(young) < len(page):
             return
-        after = page[-1] if page else after
+        if page:
+            after = page[-1]
+            rank = index.rank_of(attribute, until_ms=None, after=after)
+        else:
+            rank += looked_at
 
 
 def _behind(one: Indexed, after: Indexed) -> bool:
