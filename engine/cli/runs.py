@@ -87,11 +87,12 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one run with its stages and their timings."""
-    record = inspect.run(store_here(), run)
+    store = store_here()
+    record = inspect.run(store, run)
     if as_json:
         print_json(plain(record))
     else:
-        screen().print(tree_of(record))
+        screen().print(tree_of(record, inspect.at_work(store, record)))
 
 
 def cancel(

@@ -7,11 +7,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from engine.control.search import run_filter, search
+from engine.control.why import stage_at
 from engine.errors import DeadLetterNotFound, RunNotFound, UnknownQueue
 from engine.store.letters import Letter
 from engine.store.queues import ConsumerRecord, Limits
 from engine.store.runs import RunRecord
 from engine.store.store import Store
+from engine.workflow.plan import Plan
+from engine.workflow.positions import AT_MOST
 from engine.workflow.run import RunState, RunView, StageView
 
 ALL_TENANTS = "*"
@@ -111,6 +114,22 @@ def run(store: Store, run_id: str) -> RunRecord:
     if record is None:
         raise RunNotFound(run_id)
     return record
+
+
+def at_work(store: Store, record: RunRecord) -> dict[str, str]:
+    """Returns what the stages that have not ended said of their progress, by stage and item."""
+    told = list(record.progress)[:AT_MOST] if record.state == RunState.RUNNING else []
+    live = [one.position for one in store.whereabouts.live(record.id, told)]
+    raw = store.runs.plan(record.plan) if live else None
+    if raw is None:
+        return {}
+    plan = Plan.from_json(raw)
+    return {_at_work_name(plan, position): record.progress[position] for position in live}
+
+
+def _at_work_name(plan: Plan, position: str) -> str:
+    item = position.partition(".")[2]
+    return stage_at(plan, position) + (f" {item}" if item else "")
 
 
 def queues(store: Store) -> list[QueueView]:

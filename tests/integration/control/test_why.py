@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from dramatiq import Worker
 
-from engine import Pipeline, Retry, each, stage
+from engine import Context, Pipeline, Retry, each, stage
 from engine.bootstrap import Engine
 from engine.control import operate
 from engine.control.why import Reason
@@ -257,3 +257,39 @@ def test_the_command_says_it_to_people_and_machines(commands: Engine) -> None:
     [found] = told("why", run.id[:31])
     assert found["reasons"][0]["code"] == "delayed"
     assert found["reasons"][0]["until_ms"] > 0
+
+
+def test_progress_is_shown_while_its_stage_runs_and_no_longer(
+    commands: Engine, worker: Worker, gate: threading.Event
+) -> None:
+    @stage
+    def first(n: int, ctx: Context) -> list[int]:
+        ctx.progress(n, n)
+        return [n]
+
+    @stage
+    def long(n: int, ctx: Context) -> int:
+        ctx.progress(3, 10)
+        gate.wait(10)
+        return n
+
+    @stage
+    def summed(ns: list[int]) -> int:
+        return sum(ns)
+
+    worker.start()
+    run = Pipeline("longish", first | each(long) | summed).start(1, attributes={"order": "A-17"})
+    eventually(lambda: "long 0  at 3/10" in call("show", run.id))
+    shown = call("show", run.id)
+    assert "at 1/1" not in shown
+    assert "order=A-17" in shown
+    assert "progress 3/10" in only_running(commands, run.id).told
+    gate.set()
+    run.wait("10s")
+    assert "3/10" not in call("show", run.id)
+    assert run.view().progress == {"0": "1/1", "2.0": "3/10"}
+
+
+def only_running(engine: Engine, run: str) -> Reason:
+    [reason] = [one for one in engine.control.why(run).reasons if one.code == "running"]
+    return reason
