@@ -248,6 +248,5 @@ def _failure_of(handed: Handed) -> Failure:
 
 
 def _story(failure: Failure) -> str:
-    return json.dumps(
-        {"type": failure.type, "message": failure.message, "traceback": failure.traceback}
-    )
+    told = {"type": failure.type, "message": failure.message, "traceback": failure.traceback}
+    return json.dumps({**told, "log": failure.log} if failure.log else told)

@@ -12,15 +12,17 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+import msgspec
 from dramatiq.asyncio import get_event_loop_thread
 
 from engine.errors import DeadlineExceeded, PayloadTooLarge
 from engine.execution.deadline import Deadlines, Struck
 from engine.execution.judge import Judge
 from engine.execution.plans import Plans
+from engine.telemetry.logs import shown_tail
 from engine.workflow.attempt import Attempt
 from engine.workflow.context import Context
-from engine.workflow.outcome import Done
+from engine.workflow.outcome import Dead, Done, Outcome, RetryAt
 from engine.workflow.retry import Retry
 from engine.workflow.stage import Stage
 from engine.workflow.transitions import Decide, follow
@@ -69,7 +71,7 @@ class Runner:
         except BaseException as error:
             if type(error) is Struck:
                 error = DeadlineExceeded(stage.name, stage.timeout_ms or 0)
-            attempt.settle(self._judge.outcome_of(stage, attempt, error))
+            attempt.settle(_with_log(self._judge.outcome_of(stage, attempt, error), attempt))
             raise error from None
         attempt.settle(Done(result, edges, attempt.position in plan.bearers))
 
@@ -97,6 +99,14 @@ class Runner:
                 f"the result of stage {stage.name!r}", len(result), self._payload_limit()
             )
         return result
+
+
+def _with_log(outcome: Outcome, attempt: Attempt) -> Outcome:
+    """What the attempt logged last goes with its failure."""
+    if not attempt.log or not isinstance(outcome, RetryAt | Dead):
+        return outcome
+    error = msgspec.structs.replace(outcome.error, log=shown_tail(attempt.log))
+    return msgspec.structs.replace(outcome, error=error)
 
 
 def _run_async(stage: Stage[..., Any], inputs: list[Any], context: Context | None) -> Any:

@@ -5,7 +5,9 @@ Owns: `Attempt`, its facts and the one outcome it may have. Must not: run the st
 
 from __future__ import annotations
 
+from collections.abc import MutableSequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine.workflow.outcome import Outcome
 
@@ -28,6 +30,7 @@ class Attempt:
         trace: W3C traceparent the work belongs to, if sampled.
         enqueued_at_ms: when the message became visible first.
         wait_ms: how long it waited to be fetched.
+        log: the last lines that the stage has logged, of those it logged with its context.
         outcome: how it ended; the first one set stays.
     """
 
@@ -44,6 +47,7 @@ class Attempt:
     trace: str | None = None
     enqueued_at_ms: int = 0
     wait_ms: int = 0
+    log: MutableSequence[Any] | None = None
     outcome: Outcome | None = None
 
     def settle(self, outcome: Outcome) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from dramatiq import Worker
 from pydantic import BaseModel
 
-from engine import Pipeline, Retry, each, stage
+from engine import Context, Pipeline, Retry, each, stage
 from engine.bootstrap import Engine
 from engine.control import inspect, operate
 from engine.errors import (
@@ -197,3 +197,31 @@ def test_the_command_retries_with_a_patch_from_a_file_or_from_the_line(
     path.write_text(amount(4))
     assert "redriven" in call("retry", run.id, "--stage", "charge", "--patch", str(path))
     assert run.result("10s") == 4
+
+
+def test_a_failed_attempt_keeps_what_it_logged_last_without_secrets(
+    commands: Engine, worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    @stage(retry=Retry(attempts=2, base="1ms"))
+    def talks(n: int, ctx: Context) -> int:
+        for line in range(25):
+            ctx.log.info("line", number=line, attempt=ctx.attempt)
+        ctx.log.warning("calling https://u:s3cr3t@host", api_key="s3cr3t", payload={"n": n})
+        raise ValueError("broken")
+
+    @stage(retry=ONCE)
+    def silent(n: int) -> int:
+        raise ValueError("broken")
+
+    with caplog.at_level("INFO"):
+        worker.start()
+        talks.send(1).wait("10s"), silent.send(1).wait("10s")
+    stories = {one.message: inspect.story_of(one) for one in inspect.letters(commands.store)}
+    [told_of] = [story for story in stories.values() if "log" in story["story"]]
+    lines = told_of["story"]["log"]
+    assert len(lines) == 20
+    assert lines[0] == "info: line number=6 attempt=2"
+    assert lines[-1].startswith("warn: calling https://")
+    assert "s3cr3t" not in str(stories)
+    assert told_of["errors"][0]["log"][0] == "info: line number=6 attempt=1"
+    assert "log  info: line number=24 attempt=2" in call("dead", "show", told_of["message"])
