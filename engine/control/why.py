@@ -120,7 +120,8 @@ def _waiting(
     joins, _ = store.whereabouts.opened(record.id)
     reasons = [judge.message(one) for one in standings]
     reasons.sort(key=lambda one: one.code != "running")
-    return [*reasons, *(_join(plan, join) for join in joins)]
+    # A full join stays open for its successor, which takes its input from it.
+    return [*reasons, *(_join(plan, join) for join in joins if not join.full)]
 
 
 class _Judge:
@@ -247,6 +248,9 @@ def _join(plan: Plan, join: OpenJoin) -> Reason:
     number = node_of(join.position)
     node = plan.nodes[number]
     after = stage_at(plan, str(node.next)) if isinstance(node, JoinNode) else "join"
+    if join.members < 0:
+        told = f"waits for the pages that are still read, and has {join.arrived:,} results"
+        return Reason(join.position, after, "join", told)
     told = f"waits for {join.members - join.arrived:,} of {join.members:,} results"
     forks = [one for one in plan.nodes if isinstance(one, ForkNode) and one.join == number]
     for fork in forks:

@@ -15,12 +15,20 @@ _ITEMS_AT_MOST = 1_000
 
 
 class OpenJoin(NamedTuple):
-    """A join that waits: `missing` are up to 1,000 of the members that have not arrived."""
+    """A join: `missing` are up to 1,000 of the members that have not arrived.
+
+    `members` is -1 as long as an each still reads pages.
+    """
 
     position: str
     members: int
     arrived: int
     missing: list[int]
+
+    @property
+    def full(self) -> bool:
+        """Whether all have arrived: its successor is on its way, or has died."""
+        return 0 <= self.members <= self.arrived
 
 
 class OpenEach(NamedTuple):
@@ -128,8 +136,8 @@ class Whereabouts:
         members, arrived = self.links.command("HMGET", name, "members", "arrived")
         if members is None:
             return None
-        number = max(int(members), 0)
-        looked_at = range(min(number, _ITEMS_AT_MOST))
+        number = int(members)
+        looked_at = range(min(max(number, 0), _ITEMS_AT_MOST))
         commands = [("HEXISTS", name, member) for member in looked_at]
         there = self.links.commands(commands) if commands else []
         missing = [member for member, has in zip(looked_at, there, strict=True) if not has]

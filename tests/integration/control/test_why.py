@@ -176,6 +176,30 @@ def test_a_join_tells_whom_it_waits_for(
     assert "running" in engine.control.why(run.id).told
 
 
+def test_a_join_that_is_full_is_no_reason_while_its_successor_waits(
+    engine: Engine, worker: Worker
+) -> None:
+    @stage
+    def left(n: int) -> int:
+        return n
+
+    @stage
+    def right(n: int) -> int:
+        return n
+
+    @stage(queue="elsewhere")
+    def meet(a: int, b: int) -> int:
+        return a + b
+
+    operate_on = Pipeline("meeting", (left & right) | meet)
+    worker.start()
+    eventually(engine.store.queues.names)
+    operate.pause(engine.store, "elsewhere")
+    run = operate_on.start(1)
+    eventually(lambda: reasons(engine, run.id) == {"meet": "queue_paused"})
+    assert len(engine.control.why(run.id).reasons) == 1
+
+
 def test_an_each_tells_the_items_under_way(
     engine: Engine, worker: Worker, gate: threading.Event
 ) -> None:
