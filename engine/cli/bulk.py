@@ -22,7 +22,7 @@ from engine.cli.filters import (
     chosen_runs,
     moment_ms,
 )
-from engine.cli.installation import engine_near
+from engine.cli.installation import engine_here, engine_near
 from engine.cli.modules import Modules
 from engine.cli.output import AsJson, print_json, say, screen
 from engine.control.bulk import LetterFilter, Tally
@@ -53,7 +53,7 @@ def cancel(  # noqa: PLR0913, PLR0917 - one parameter an option
     as_json: AsJson = False,
 ) -> None:
     """Cancel every running run that passes."""
-    engine = engine_near(None)
+    engine = engine_here()
     chosen = (pipeline, None, tenant, key, since, until, None, None, attr)
     wanted = _narrowed(chosen_runs(engine.store, *chosen), everything=everything)
     _over_runs(engine, "cancel", wanted, limit, dry_run=dry_run, as_json=as_json)
@@ -75,7 +75,7 @@ def retry(  # noqa: PLR0913, PLR0917 - one parameter an option
     as_json: AsJson = False,
 ) -> None:
     """Let every failed run that passes go on from where it died."""
-    engine = engine_near(None)
+    engine = engine_here()
     chosen = (pipeline, None, tenant, key, since, until, ended_since, ended_until, attr)
     wanted = _narrowed(chosen_runs(engine.store, *chosen), everything=everything)
     _over_runs(engine, "retry", wanted, limit, dry_run=dry_run, as_json=as_json)
@@ -118,7 +118,7 @@ def redrive(
     as_json: AsJson = False,
 ) -> None:
     """Put every dead letter of a queue that passes back to work, those of no run, too."""
-    engine = engine_near(None)
+    engine = engine_here()
     now_ms = engine.store.queues.now_ms()
     times = moment_ms("--since", since, now_ms), moment_ms("--until", until, now_ms)
     wanted = LetterFilter(queue, tenant, reason, *times)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.exits import Exit
-from engine.cli.installation import engine_near
+from engine.cli.installation import engine_here, engine_near, engine_with
 from engine.cli.modules import Modules
 from engine.cli.output import AsJson, print_json, screen, shown_ms, shown_time, table
 from engine.control import inspect
@@ -36,7 +36,8 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Let a failed run go on from where it died, with a fresh count of attempts."""
-    engine = engine_near(module)
+    # Only a patch is checked against a stage's type.
+    engine = engine_here() if patch is None else engine_near(module)
     record = inspect.run(engine.store, run)
     read = None if patch is None else Patch(_text_of(patch))
     outcome = engine.control.retry(record.id, stage=stage, patch=read, dry_run=dry_run)
@@ -87,8 +88,11 @@ def replay(
 
 
 def why(run: RunId, module: Modules = None, as_json: AsJson = False) -> None:
-    """Say why a run is not running now, and when it will."""
-    engine = engine_near(module)
+    """Say why a run is not running now, and when it will.
+
+    With --module, a retry says how many attempts its stage has.
+    """
+    engine = engine_with(module) if module else engine_here()
     record = inspect.run(engine.store, run)
     found = engine.control.why(record.id)
     if as_json:

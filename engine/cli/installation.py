@@ -48,9 +48,14 @@ def environ_for(settings: Settings) -> dict[str, str]:
     return {"CALLBOARD_REDIS_URL": address}
 
 
+def engine_here() -> bootstrap.Engine:
+    """An engine for commands that need no stages or pipelines: no module of the user's is run."""
+    return bootstrap.Engine(settings_here())
+
+
 def store_here() -> Store:
-    """The store of the installation, for commands that need no stages or pipelines."""
-    return bootstrap.Engine(settings_here()).store
+    """The store of the installation, for commands that need no more."""
+    return engine_here().store
 
 
 def engine_with(
@@ -73,7 +78,7 @@ def engine_near(modules: Sequence[str] | None) -> bootstrap.Engine:
     except ModuleMissing:
         if modules:
             raise
-        return bootstrap.Engine(settings_here())
+        return engine_here()
 
 
 def definitions_of(modules: Sequence[str] | None) -> bootstrap.Engine:
