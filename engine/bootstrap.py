@@ -18,6 +18,7 @@ from dramatiq import broker as dramatiq_broker
 from engine import current
 from engine.broker import RedisBroker
 from engine.config import QueuePolicy, Settings, load_settings
+from engine.control.desk import Desk
 from engine.errors import (
     PayloadTooLarge,
     RunCancelled,
@@ -138,6 +139,12 @@ class Engine:
         """Makes the spans of sends."""
         return Tracer(self.settings.tracing_sample_ratio)
 
+    @cached_property
+    def control(self) -> Desk:
+        """Finds runs, explains them and lets them go on."""
+        wire = self.broker.wire
+        return Desk(lambda: self.store, self.definitions, self._attempts_of, self.plans.get, wire)
+
     # -- definitions ------------------------------------------------------------------------------
 
     def bind(self, definition: Any) -> None:
@@ -154,6 +161,12 @@ class Engine:
     def _retry_of(self, queue: str) -> Retry:
         policy = self.settings.policy(queue).retry
         return Retry(policy.attempts, policy.base_ms, policy.factor, policy.max_ms, policy.jitter)
+
+    def _attempts_of(self, stage: str) -> int | None:
+        declared = self.definitions.stages.get(stage)
+        if declared is None:
+            return None
+        return (declared.retry or self._retry_of(declared.queue)).attempts
 
     def _place(self, stage: str, queue: str, priority: int | None) -> tuple[int, int]:
         place = self._places.get((stage, queue, priority))
@@ -180,6 +193,7 @@ class Engine:
         key: str | None,
         delay_ms: int,
         priority: int | None,
+        attributes: tuple[str, ...] = (),
     ) -> Run:
         """Starts one run.
 
@@ -190,7 +204,8 @@ class Engine:
             NotReplicated: The run has started, and too few replicas confirmed it in time.
             StoreUnreachable, StoreFull, StoreBusy: Nothing was started, or it is safe to repeat.
         """
-        return self._starter.one(definition, Start(payload, tenant, key, delay_ms, priority))
+        start = Start(payload, tenant, key, delay_ms, priority, attributes)
+        return self._starter.one(definition, start)
 
     def start_many(self, definition: Definition, starts: Sequence[Start]) -> list[Run]:
         """Starts runs in bulk, up to 256 in one script; raises as `start`.

@@ -39,6 +39,7 @@ class Engine(Protocol):
         key: str | None,
         delay_ms: int,
         priority: int | None,
+        attributes: tuple[str, ...] = (),
     ) -> Run:
         """Start one run and return its `Run`; a repeated key returns the first run's handle."""
         ...
@@ -56,6 +57,7 @@ class Engine(Protocol):
         key: str | None,
         delay_ms: int,
         priority: int | None,
+        attributes: tuple[str, ...] = (),
     ) -> Run:
         """Start one run without blocking the event loop."""
         ...

@@ -193,7 +193,8 @@ def _stage_ending(
         # The last result of a run is kept as the run's own.
         ends = bool(outcome.edges) and type(outcome.edges[0]) is End
         result = False if ends else text(outcome.result)
-        return _ended(delivery, "done", took_ms, edges=edges, result=result, **common)
+        kept = text(attempt.payload) if outcome.bears_input else False
+        return _ended(delivery, "done", took_ms, edges=edges, result=result, input=kept, **common)
     if type(outcome) is RetryAt:
         story = _story(outcome.error)
         return _ended(delivery, "retry", took_ms, delay_ms=outcome.delay_ms, story=story, **common)
@@ -263,6 +264,5 @@ def _failure_of(handed: Handed) -> Failure:
 
 
 def _story(failure: Failure) -> str:
-    return json.dumps(
-        {"type": failure.type, "message": failure.message, "traceback": failure.traceback}
-    )
+    told = {"type": failure.type, "message": failure.message, "traceback": failure.traceback}
+    return json.dumps({**told, "log": failure.log} if failure.log else told)

@@ -67,6 +67,8 @@ def show_letter(
             out.print(f"\nfailure {number}: {_why(error)}", markup=False)
             traceback = error.get("traceback") if isinstance(error, dict) else None
             out.print(traceback or "", markup=False)
+            for line in (error.get("log") or ()) if isinstance(error, dict) else ():
+                out.print(f"  log  {line}", markup=False)
     out.print(f"\n{story['body']}", markup=False)
 
 

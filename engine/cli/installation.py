@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 
 from engine import bootstrap, current
-from engine.cli.modules import chosen, load
+from engine.cli.modules import ModuleMissing, chosen, load
 from engine.config import Settings, load_settings
 from engine.errors import ConfigurationError
 from engine.store.embedded import EmbeddedServer
@@ -48,9 +48,14 @@ def environ_for(settings: Settings) -> dict[str, str]:
     return {"CALLBOARD_REDIS_URL": address}
 
 
+def engine_here() -> bootstrap.Engine:
+    """An engine for commands that need no stages or pipelines: no module of the user's is run."""
+    return bootstrap.Engine(settings_here())
+
+
 def store_here() -> Store:
-    """The store of the installation, for commands that need no stages or pipelines."""
-    return bootstrap.Engine(settings_here()).store
+    """The store of the installation, for commands that need no more."""
+    return engine_here().store
 
 
 def engine_with(
@@ -64,6 +69,16 @@ def engine_with(
     bootstrap.build(settings or settings_here())
     load(names)
     return _built(current.get())
+
+
+def engine_near(modules: Sequence[str] | None) -> bootstrap.Engine:
+    """An engine that knows the user's stages where there are any; it works without them, too."""
+    try:
+        return engine_with(modules)
+    except ModuleMissing:
+        if modules:
+            raise
+        return engine_here()
 
 
 def definitions_of(modules: Sequence[str] | None) -> bootstrap.Engine:

@@ -9,6 +9,8 @@ from typing import NoReturn
 import typer
 
 from engine.cli import (
+    bulk,
+    control,
     dead,
     demo,
     doctor,
@@ -54,9 +56,13 @@ app.command("send")(send.send)
 app.command("runs")(runs.runs)
 app.command("show")(runs.show)
 app.command("cancel")(runs.cancel)
+app.command("retry")(control.retry)
+app.command("replay")(control.replay)
+app.command("why")(control.why)
 app.command("queues")(queues.queues)
 app.command("pause")(queues.pause)
 app.command("resume")(queues.resume)
+app.add_typer(bulk.app, name="bulk")
 app.add_typer(dead.app, name="dead")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(plans.app, name="plans")

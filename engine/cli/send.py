@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.exits import Exit
+from engine.cli.filters import attributes_of
 from engine.cli.installation import engine_with
 from engine.cli.modules import Modules
 from engine.cli.output import AsJson, print_json, screen
@@ -25,6 +26,10 @@ def send(  # noqa: PLR0913, PLR0917 - one parameter an option
     key: Annotated[str | None, typer.Option(help="Idempotency key.")] = None,
     delay: Annotated[str | None, typer.Option(help="Wait before it begins, such as 15s.")] = None,
     priority: Annotated[int | None, typer.Option(help="0 to 9; higher is sooner.")] = None,
+    attr: Annotated[
+        list[str] | None,
+        typer.Option("--attr", metavar="NAME=VALUE", help="To find the run by; repeatable."),
+    ] = None,
     wait: Annotated[
         str | None, typer.Option(help="Wait so long for the end and print the result.")
     ] = None,
@@ -40,7 +45,7 @@ def send(  # noqa: PLR0913, PLR0917 - one parameter an option
     raw = typer.get_text_stream("stdin").read() if payload == "-" else payload
     body = raw.encode()
     definition.inputs.decode(body)  # refused here, not in a worker
-    start = one_start(body, tenant, key, delay, priority)
+    start = one_start(body, tenant, key, delay, priority, attributes_of(attr))
     run = engine.start(definition, start.payload, **start.options())
     if wait_ms is None:
         _show(run, None, None, as_json=as_json)

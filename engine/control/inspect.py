@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from engine.errors import DeadLetterNotFound, RunNotFound, UnknownName, UnknownQueue
+from engine.control.search import run_filter, search
+from engine.control.why import stage_at
+from engine.errors import DeadLetterNotFound, RunNotFound, UnknownQueue
 from engine.store.letters import Letter
 from engine.store.queues import ConsumerRecord, Limits
 from engine.store.runs import RunRecord
 from engine.store.store import Store
+from engine.workflow.plan import Plan
+from engine.workflow.positions import AT_MOST
 from engine.workflow.run import RunState
 
-_PAGE = 200
 ALL_TENANTS = "*"
 """The name under which the limits of every tenant without its own are kept."""
-
-
-class UnknownState(UnknownName):
-    """No run is ever in a state of this name."""
-
-    code = "unknown_state"
-    kind = "state"
 
 
 class QueueView(NamedTuple):
@@ -58,33 +53,21 @@ def runs(
     at_most: int = 50,
     looked_at_most: int = 20_000,
 ) -> list[RunRecord]:
-    """Lists runs, newest first.
+    """Lists runs, newest first; `engine.control.search` knows more filters and pages.
 
     Args:
         store: Where they are.
         pipeline: Only those of this pipeline or, for a stage sent alone, of this stage.
         state: `running`, `completed`, `failed` or `cancelled`.
         tenant: Only this tenant's.
-        at_most: How many to return.
+        at_most: How many to return, up to 1,000.
         looked_at_most: How many to look at for them.
 
     Raises:
         UnknownState: There is no such state.
     """
-    if state is not None and state not in set(RunState):
-        raise UnknownState(state, [known.value for known in RunState])
-    wanted = {"pipeline": pipeline, "state": state, "tenant": tenant}
-    tests = [(name, value) for name, value in wanted.items() if value is not None]
-    looked = islice(_records(store), looked_at_most)
-    fitting = (run for run in looked if all(getattr(run, name) == value for name, value in tests))
-    return list(islice(fitting, at_most))
-
-
-def _records(store: Store) -> Iterator[RunRecord]:
-    ids = store.runs.all(page=_PAGE)
-    while page := list(islice(ids, _PAGE)):
-        # A run may end its retention between the index and the look.
-        yield from (record for record in store.runs.read_many(page) if record is not None)
+    wanted = run_filter(pipeline=pipeline, state=state, tenant=tenant)
+    return search(store, wanted, at_most=at_most, looked_at_most=looked_at_most).runs
 
 
 def run(store: Store, run_id: str) -> RunRecord:
@@ -100,6 +83,22 @@ def run(store: Store, run_id: str) -> RunRecord:
     if record is None:
         raise RunNotFound(run_id)
     return record
+
+
+def at_work(store: Store, record: RunRecord) -> dict[str, str]:
+    """Returns what the stages that have not ended said of their progress, by stage and item."""
+    told = list(record.progress)[:AT_MOST] if record.state == RunState.RUNNING else []
+    live = [one.position for one in store.whereabouts.live(record.id, told)]
+    raw = store.runs.plan(record.plan) if live else None
+    if raw is None:
+        return {}
+    plan = Plan.from_json(raw)
+    return {_at_work_name(plan, position): record.progress[position] for position in live}
+
+
+def _at_work_name(plan: Plan, position: str) -> str:
+    item = position.partition(".")[2]
+    return stage_at(plan, position) + (f" {item}" if item else "")
 
 
 def queues(store: Store) -> list[QueueView]:

@@ -76,6 +76,43 @@ class KeyInvalid(InputError):
         )
 
 
+class AttributeInvalid(InputError):
+    """An attribute of a run has a name, a value or a number that cannot be used."""
+
+    code = "attribute_invalid"
+
+    def __init__(self, name: object, remedy: str) -> None:
+        self.name = shown(name)
+        super().__init__(f"Attribute {shown(name)} cannot be used. {remedy}")
+
+
+class CursorInvalid(InputError):
+    """A cursor was not given by the same search."""
+
+    code = "cursor_invalid"
+
+    def __init__(self, value: object) -> None:
+        self.value = shown(value)
+        super().__init__(
+            f"{shown(value)} is no cursor of this search. Repeat the search with the filter that "
+            "gave the cursor, or begin without one."
+        )
+
+
+class PatchInvalid(InputError):
+    """A patch is no JSON Patch, or does not apply to an input. The message holds no values."""
+
+    code = "patch_invalid"
+
+    def __init__(self, problem: str, stage: str = "") -> None:
+        self.problem, self.stage = problem, stage
+        where = f" to the input of {stage!r}" if stage else ""
+        super().__init__(
+            f"The patch cannot be applied{where}: {problem}. Give a JSON Patch (RFC 6902), such as "
+            '[{"op": "replace", "path": "/amount", "value": 3}].'
+        )
+
+
 class LengthsDiffer(InputError):
     """A list given beside the inputs of `start_many` is not as long as the inputs."""
 

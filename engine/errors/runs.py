@@ -5,6 +5,8 @@ Owns: everything under `RunError`, and `DeadlineExceeded`. Must not: hold result
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from engine.errors.tree import CallboardError, shown
 
 
@@ -108,6 +110,57 @@ class DeadLetterNotFound(RunError):
         super().__init__(
             f"Dead letter {shown(letter_id)} is not known: redriven, purged or past its retention."
         )
+
+
+class RunNotFailed(RunError):
+    """A retry is asked for, and the run has not failed."""
+
+    code = "run_not_failed"
+
+    def __init__(self, run_id: str, state: str) -> None:
+        self.run_id, self.state = run_id, state
+        super().__init__(
+            f"Run {run_id} is {state}, so there is nothing to retry. Only a failed run goes on "
+            "from where it died; replay an ended one as a new run."
+        )
+
+
+class LettersGone(RunError):
+    """A failed run has no dead letter left, or its stage's input is gone."""
+
+    code = "letters_gone"
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(
+            f"Run {run_id} failed, but what it died of was purged or is past its retention. "
+            "Replay it as a new run."
+        )
+
+
+class RunNotOver(RunError):
+    """A replay is asked for, and the run goes on."""
+
+    code = "run_not_over"
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"Run {run_id} is running. Wait for its end or cancel it, then replay it.")
+
+
+class ReplayRefused(RunError):
+    """A run cannot be replayed, or not from there; nothing was started."""
+
+    code = "replay_refused"
+
+    def __init__(self, run_id: str, problem: str, possible: Iterable[str] = ()) -> None:
+        self.run_id, self.problem, self.possible = run_id, problem, tuple(possible)
+        remedy = (
+            f"It can be replayed from {', '.join(self.possible)}."
+            if self.possible
+            else "Start the pipeline anew with the input."
+        )
+        super().__init__(f"Run {run_id} cannot be replayed like this: {problem}. {remedy}")
 
 
 class DeadlineExceeded(CallboardError):

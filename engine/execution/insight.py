@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,8 @@ from engine.workflow.context import Context
 from engine.workflow.payload import decode_untyped
 
 _REPORT_EVERY_S = 1.0
+LOG_LINES = 20
+"""How many of its last log lines a failed attempt keeps."""
 
 
 class Insight:
@@ -28,6 +31,8 @@ class Insight:
     def context_of(self, attempt: Attempt, deadline_at_ms: int | None) -> Context:
         """The context of one attempt."""
         watch = _Watch(self._store, attempt)
+        tail: deque[tuple[str, str, dict[str, object]]] = deque(maxlen=LOG_LINES)
+        attempt.log = tail
         return Context(
             attempt.run_id,
             attempt.tenant,
@@ -35,7 +40,7 @@ class Insight:
             attempt=attempt.number,
             deadline_at_ms=deadline_at_ms,
             token=attempt.token,
-            log=stage_log(),
+            log=stage_log(tail=tail),
             outputs=_Outputs(self._store, self._plans, attempt),
             progress=watch.progress,
             cancelled=watch.cancelled,

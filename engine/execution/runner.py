@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.logging import get_logger
 
@@ -19,11 +20,12 @@ from engine.execution.batches import Batches
 from engine.execution.deadline import Deadlines, Stopped, Struck
 from engine.execution.judge import Judge
 from engine.execution.plans import Plans
+from engine.telemetry.logs import shown_tail
 from engine.workflow.attempt import Attempt, Deferral
 from engine.workflow.batch import element_of
 from engine.workflow.context import Context
 from engine.workflow.failure import Failure
-from engine.workflow.outcome import Cancelled, Caught, Dead, Done, Snoozed
+from engine.workflow.outcome import Cancelled, Caught, Dead, Done, Outcome, RetryAt, Snoozed
 from engine.workflow.payload import ValueCodec, decode_untyped
 from engine.workflow.plan import Plan
 from engine.workflow.retry import Retry
@@ -87,7 +89,7 @@ class Runner:
                 return
             self._settle_failed(stage, attempt, error)
             raise error from None
-        attempt.settle(Done(result, edges))
+        attempt.settle(Done(result, edges, attempt.position in plan.bearers))
 
     def _run_batch(self, stage: Stage[..., Any], attempts: list[Attempt]) -> None:
         """One call for many attempts; settles every one of them."""
@@ -114,7 +116,7 @@ class Runner:
             except BaseException as error:  # noqa: BLE001
                 self._settle_failed(stage, attempt, error)
             else:
-                attempt.settle(Done(result, edges))
+                attempt.settle(Done(result, edges, attempt.position in plan.bearers))
 
     def _reads(self, stage: Stage[..., Any], attempt: Attempt) -> bool:
         """Whether the item has the type the stage declares; if not, it alone fails."""
@@ -138,14 +140,14 @@ class Runner:
     def _settle_failed(
         self, stage: Stage[..., Any], attempt: Attempt, error: BaseException
     ) -> None:
-        outcome = self._judge.outcome_of(stage, attempt, error)
+        outcome = _with_log(self._judge.outcome_of(stage, attempt, error), attempt)
         attempt.settle(self._caught(attempt, outcome) if type(outcome) is Dead else outcome)
 
     def relay(self, attempt: Attempt) -> None:
         """The built-in stage that hands its input on; a StoreError as in `run`."""
         plan = self._plan_of(attempt)
         edges = follow(plan, attempt.position, attempt.payload, self._decide, self._plans.get)
-        attempt.settle(Done(attempt.payload, edges))
+        attempt.settle(Done(attempt.payload, edges, attempt.position in plan.bearers))
 
     def time_out(self, attempt: Attempt) -> None:
         """The built-in stage that ends a wait whose time is over."""
@@ -205,6 +207,14 @@ class Runner:
         if stage.is_async:  # its own loop keeps the time
             return self._deadlines.within(None, _run_async, stage, inputs, context, run=run)
         return self._deadlines.within(stage.timeout_ms, stage.invoke, inputs, context, run=run)
+
+
+def _with_log(outcome: Outcome, attempt: Attempt) -> Outcome:
+    """What the attempt logged last goes with its failure."""
+    if not attempt.log or not isinstance(outcome, RetryAt | Dead):
+        return outcome
+    error = msgspec.structs.replace(outcome.error, log=shown_tail(attempt.log))
+    return msgspec.structs.replace(outcome, error=error)
 
 
 def _run_async(stage: Stage[..., Any], inputs: list[Any], context: Context | None) -> Any:

@@ -33,6 +33,9 @@ def seen(record: RunRecord, runs: Runs, plans: Plans) -> RunView:
             for at, (arrived, members) in standing.joins.items()
         ),
         plan=plan,
+        attributes=record.attributes,
+        progress=record.progress,
+        replay_of=record.replay_of,
     )
 
 

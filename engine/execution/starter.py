@@ -22,7 +22,7 @@ from engine.errors import (
     ScriptRefused,
 )
 from engine.execution.plans import Plans
-from engine.store.entries import Beginning, Claim, Full
+from engine.store.entries import Beginning, Claim, Full, text
 from engine.store.store import Store
 from engine.store.transit import Depths, Verdict, slices_of
 from engine.store.wire import Wire
@@ -213,6 +213,9 @@ class Starter:
             start.key,
             claim,
             terms.failed_keep_ms,
+            start.attributes,
+            # Where no first stage can leave the input with the run, the start does.
+            () if plan.bearers else ("input", text(start.payload)),
         )
 
     def _claim(self, definition: Definition, start: Start) -> Claim | None:

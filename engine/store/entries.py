@@ -68,6 +68,7 @@ class Beginning(NamedTuple):
 
     It is kept for `keep_ms` from its end and, if it failed, `failed_keep_ms`; None leaves that to
     the commit that ends it.
+    `attributes` are words `name=value`; `notes` are fields and values for the run's hash, in turn.
     """
 
     run: str
@@ -80,20 +81,25 @@ class Beginning(NamedTuple):
     key: str | None
     claim: Claim | None
     failed_keep_ms: int | None = None
+    attributes: tuple[str, ...] = ()
+    notes: tuple[Any, ...] = ()
 
     def packed(self) -> bytes:
         """As the script reads it."""
         claim = self.claim or (False, "", 0, 0, False)
         failed = False if self.failed_keep_ms is None else str(self.failed_keep_ms)
-        return pack((*self[:4], str(self.keep_ms), *self[5:7], self.key or False, *claim, failed))
+        last = (failed, self.attributes or False, self.notes or False)
+        return pack((*self[:4], str(self.keep_ms), *self[5:7], self.key or False, *claim, *last))
 
     def plain(self) -> list[bytes | str | int] | None:
         """The arguments of `start_one`; None if more than one message is to be sent now.
 
         A claim under another key than the caller's is not for it either, nor a life of its own if
-        it fails.
+        it fails, nor anything to be found or kept by.
         """
-        if self.failed_keep_ms is not None or self.delay_ms or len(self.edges) != 1:
+        if self.failed_keep_ms is not None or self.attributes or self.notes or self.delay_ms:
+            return None
+        if len(self.edges) != 1:
             return None
         if self.edges[0][0] != "send" or len(self.edges[0]) > _PLAIN_SEND:
             return None
@@ -174,6 +180,7 @@ class Ending(NamedTuple):
     outbox: list[tuple[Any, ...]] | tuple[()] = ()
     stage: str = ""
     result: msgspec.Raw | bool = False
+    input: msgspec.Raw | bool = False
 
 
 class Pulse(NamedTuple):

@@ -164,12 +164,26 @@ SHAPES: dict[str, KeyShape] = {
     ),
     "plan": KeyShape("plan:{hash}", "string", "for ever", "plans", "a plan as JSON"),
     "runs": KeyShape("runs", "zset", "until pruned", "start", "run ids by start time"),
+    "attribute": KeyShape(
+        "attr:{attribute}",
+        "zset",
+        "until its runs are pruned",
+        "start",
+        "runs with one attribute `name=value`, by start time",
+    ),
+    "attributes": KeyShape(
+        "attributes",
+        "hash",
+        "until its runs are pruned",
+        "start",
+        "run id to its attributes, for runs that have any",
+    ),
     "run": KeyShape(
         "run:{run}",
         "hash",
         "retention from its end",
         "start",
-        "a run: state, times, result, its stages (s:) and their results (r:)",
+        "a run: state, times, input, result, its stages (s:), their results (r:) and progress (p:)",
     ),
     "join": KeyShape(
         "run:{run}:join:{position}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from engine.store.connection import Links
+from engine.store.wire import StageBody, input_of, stage_body_of
 
 
 class Letter(NamedTuple):
@@ -74,13 +75,43 @@ class Letters:
             record,
         )
 
-    def redrive(self, message: str, body: bytes = b"") -> str:
+    def input_of(self, letter: Letter) -> tuple[StageBody, bytes] | None:
+        """A stage's message and the input that it would run on; None if either is gone.
+
+        Raises:
+            msgspec.MsgspecError: Its body cannot be read.
+        """
+        keys, kind = self.links.keys, letter.record[:1].decode(errors="replace")
+        run, _, position = letter.message.partition(":")
+        inputs: list[bytes] | None = None
+        body = letter.body
+        if kind == "j":
+            name, _, body = body.partition(b"\n")
+            join = keys.name("join", run=run, position=name.decode())
+            members = self.links.command("HGET", join, "members")
+            inputs = members and self.links.command("HMGET", join, *range(int(members)))
+        elif kind == "e":
+            each, _, item = position.rpartition(".")
+            name_of_each = keys.name("each", run=run, position=each)
+            inputs = self.links.command("HMGET", name_of_each, "body", item)
+            body = (inputs and inputs[0]) or b""
+        stage_body = stage_body_of(body)
+        payload = input_of(kind, stage_body, inputs)
+        return None if payload is None else (stage_body, payload)
+
+    def redrive(self, message: str, body: bytes = b"", *, whole: bool = False) -> str:
         """Puts a letter back to work.
+
+        Args:
+            message: Its message id.
+            body: A corrected message in place of the old one.
+            whole: The new body carries the stage's input, wherever the old one took it from.
 
         Returns:
             `redriven`, or why it stays: `unknown`, `run_gone`, `undoing`, `undone`, `undecodable`.
         """
-        return str(self.links.call("redrive", [message, body]).decode())
+        arguments: list[bytes | str] = [message, body, "whole" if whole else ""]
+        return str(self.links.call("redrive", arguments).decode())
 
     def purge(self, queue: str, *, before_ms: int | None = None, message: str = "") -> int:
         """Forgets letters that died before a time (default: all), or one; returns how many."""

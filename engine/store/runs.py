@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from engine.store.connection import Links
+from engine.store.entries import unpack
 
 # The longest a single BLPOP lasts: the state is read again after it.
 _LOOK_AGAIN_MS = 5_000
@@ -51,7 +52,15 @@ class RunHead(NamedTuple):
 
 
 class RunRecord(NamedTuple):
-    """A run as stored; times in ms of the server's clock."""
+    """A run as stored; times in ms of the server's clock.
+
+    Attributes:
+        key: the caller's idempotency key.
+        stages: those that have ended, in that order.
+        attributes: what the caller gave to find it by, as text.
+        progress: position to what the stage there said last, such as `3/10`.
+        replay_of: the run whose results it reuses.
+    """
 
     id: str
     pipeline: str
@@ -62,6 +71,17 @@ class RunRecord(NamedTuple):
     started_at_ms: int
     ended_at_ms: int | None
     stages: list[StageRecord]
+    attributes: dict[str, str]
+    progress: dict[str, str]
+    replay_of: str | None
+
+
+class Kept(NamedTuple):
+    """What is kept of a run to replay it: its input, retention (ms) and results by position."""
+
+    input: bytes | None
+    keep_ms: int
+    results: dict[str, bytes]
 
 
 class Runs:
@@ -131,10 +151,19 @@ class Runs:
 
     def read_many(self, runs: list[str]) -> list[RunRecord | None]:
         """Several runs in one write; None for those that are gone."""
-        replies = self.links.commands(
-            [("HGETALL", self.links.keys.name("run", run=run)) for run in runs]
+        if not runs:
+            return []
+        keys = self.links.keys
+        *replies, attributes = self.links.commands(
+            [
+                *(("HGETALL", keys.name("run", run=run)) for run in runs),
+                ("HMGET", keys.name("attributes"), *runs),
+            ]
         )
-        return [_record(run, _pairs(reply)) for run, reply in zip(runs, replies, strict=True)]
+        return [
+            _record(run, _pairs(reply), told)
+            for run, reply, told in zip(runs, replies, attributes, strict=True)
+        ]
 
     def standing(self, run: str, messages: list[str], joins: list[str]) -> Standing:
         """Says which messages and joins of a run, by position, exist now; one exchange."""
@@ -223,6 +252,16 @@ class Runs:
                 "HSET", name, f"p:{position}", f"{done:g}/{'?' if total is None else f'{total:g}'}"
             )
 
+    def kept(self, run: str) -> Kept:
+        """What is kept of a run's payloads."""
+        reply = self.links.command("HGETALL", self.links.keys.name("run", run=run))
+        fields = dict(zip(reply[::2], reply[1::2], strict=True))
+        return Kept(
+            fields.get(b"input"),
+            int(fields.get(b"keep", 0)),
+            {name[2:].decode(): raw for name, raw in fields.items() if name.startswith(b"r:")},
+        )
+
     def output(self, run: str, position: str) -> bytes | None:
         """The kept result of one stage of a run, as JSON."""
         found: bytes | None = self.links.command(
@@ -273,9 +312,10 @@ def _pairs(reply: object) -> dict[str, str]:
     return {reply[i].decode(): reply[i + 1].decode() for i in range(0, len(reply), 2)}
 
 
-def _record(run: str, fields: dict[str, str]) -> RunRecord | None:
+def _record(run: str, fields: dict[str, str], attributes: bytes | None) -> RunRecord | None:
     if not fields:
         return None
+    told = [word.partition("=") for word in unpack(attributes)] if attributes else []
     stages = [_stage(name[2:], value) for name, value in fields.items() if name.startswith("s:")]
     ended = fields.get("ended")
     return RunRecord(
@@ -288,6 +328,9 @@ def _record(run: str, fields: dict[str, str]) -> RunRecord | None:
         int(fields.get("started", 0)),
         int(ended) if ended else None,
         sorted(stages, key=lambda stage: stage.ended_at_ms),
+        {name: value for name, _, value in told},
+        {name[2:]: value for name, value in fields.items() if name.startswith("p:")},
+        fields.get("replay_of"),
     )
 
 

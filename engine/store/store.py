@@ -11,6 +11,7 @@ from redis.retry import Retry as ClientRetry
 from engine.store.connection import Links
 from engine.store.duties import Duties
 from engine.store.events import Events
+from engine.store.index import Index
 from engine.store.keys import Keys
 from engine.store.letters import Letters
 from engine.store.queues import Queues
@@ -19,6 +20,7 @@ from engine.store.runs import Runs
 from engine.store.scripts import EVENTS_KEPT
 from engine.store.transit import Transit
 from engine.store.usage import Usage
+from engine.store.whereabouts import Whereabouts
 
 DAY_MS = 86_400_000
 
@@ -49,6 +51,8 @@ class Store:
             links, failed_keep_ms=failed_keep_ms, unknown_grace_ms=unknown_grace_ms
         )
         self.runs = Runs(links)
+        self.index = Index(links)
+        self.whereabouts = Whereabouts(links)
         self.queues = Queues(links)
         self.letters = Letters(links)
         self.events = Events(links)

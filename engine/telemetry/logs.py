@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, MutableSequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Final, Literal, Protocol, TextIO, cast
@@ -22,10 +22,15 @@ from engine.telemetry.propagation import trace_id_of
 from engine.telemetry.redaction import redact_mapping, redact_text
 
 _TRACEBACK_LIMIT: Final = 8_000
+_TAIL_LINE_LIMIT: Final = 300
+_NOT_DATA: Final = frozenset({"event", "exc_info", "stack_info"})
 _LEVELS: Final = {"warning": "warn", "critical": "error"}  # the record knows four levels
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {
     "message", "asctime", "taskName", "data"
 }  # fmt: skip
+
+
+StructlogFields = MutableMapping[str, object]
 
 
 class AttemptInHand(Protocol):
@@ -84,15 +89,44 @@ def setup_logs(
     _configure_structlog(number)
 
 
-def stage_log(name: str = "callboard.stage") -> structlog.typing.FilteringBoundLogger:
-    """A structlog logger that writes through stdlib, whether or not `setup_logs` was called."""
+LogTail = MutableSequence[tuple[str, str, dict[str, object]]]
+"""Lines that were logged last: level, text and data, as they were given."""
+
+
+def stage_log(
+    name: str = "callboard.stage", *, tail: LogTail | None = None
+) -> structlog.typing.FilteringBoundLogger:
+    """A structlog logger that writes through stdlib, whether or not `setup_logs` was called.
+
+    Args:
+        name: Of the stdlib logger.
+        tail: Is given every line that is written, too; see `shown_tail`.
+    """
+
+    def note(_logger: object, method: str, fields: StructlogFields) -> StructlogFields:
+        if tail is not None:
+            tail.append((method, str(fields.get("event", "")), dict(fields)))
+        return fields
+
     wrapped = structlog.wrap_logger(
         logging.getLogger(name),
-        processors=[structlog.stdlib.filter_by_level, _to_stdlib],
+        processors=[structlog.stdlib.filter_by_level, note, _to_stdlib],
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         cache_logger_on_first_use=True,
     )
     return cast("structlog.typing.FilteringBoundLogger", wrapped)
+
+
+def shown_tail(tail: LogTail) -> tuple[str, ...]:
+    """The lines of a tail as text, redacted and at most 300 characters each."""
+    return tuple(_shown_line(*line) for line in tail)
+
+
+def _shown_line(level: str, event: str, fields: dict[str, object]) -> str:
+    kept = {key: value for key, value in fields.items() if key not in _NOT_DATA}
+    data = "".join(f" {key}={value}" for key, value in redact_mapping(kept).items())
+    line = redact_text(f"{_LEVELS.get(level, level)}: {event}{data}", _TAIL_LINE_LIMIT)
+    return line.encode("utf-8", "replace").decode()
 
 
 class RecordFormatter(logging.Formatter):

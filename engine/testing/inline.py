@@ -137,6 +137,7 @@ class InlineEngine:
         key: str | None,
         delay_ms: int,
         priority: int | None,
+        attributes: tuple[str, ...] = (),
     ) -> InlineRun:
         """Start one run; a repeated key gives the first.
 
@@ -144,7 +145,8 @@ class InlineEngine:
             PayloadTooLarge, OptionInvalid: nothing was started.
             IdempotentRunFailed: the key belongs to a run that failed.
         """
-        run = self._started(definition, Start(payload, tenant, key, delay_ms, priority))
+        start = Start(payload, tenant, key, delay_ms, priority, attributes)
+        run = self._started(definition, start)
         if run.duplicate and self._ledger(run.id).state is RunState.FAILED:
             raise IdempotentRunFailed(run.id, key or "of the content")
         return run
@@ -173,6 +175,7 @@ class InlineEngine:
                 start.tenant,
                 start.key,
                 self.clock.now_ms(),
+                attributes=dict(each.split("=", 1) for each in start.attributes),
             )
             self._claims.take(definition, start, ledger.id)
             self._hops.begin(ledger, edges)

@@ -62,6 +62,7 @@ class Ledger:
     tenant: str
     key: str | None
     started_at_ms: int
+    attributes: dict[str, str] = field(default_factory=dict[str, str])
     parent: Parent | None = None
     state: RunState = RunState.RUNNING
     ended_at_ms: int | None = None
@@ -125,6 +126,7 @@ class Ledger:
             key=self.key,
             started_at_ms=self.started_at_ms,
             ended_at_ms=self.ended_at_ms,
+            attributes=self.attributes,
             stages=tuple(_shown(position, record) for position, record in self.stages.items()),
         )
 

@@ -64,9 +64,11 @@ class SynchronousEngine:
         key: str | None,
         delay_ms: int,
         priority: int | None,
+        attributes: tuple[str, ...] = (),
     ) -> Run:
         """Start a run and work on it; raises as `InlineEngine.start`."""
-        run = self._worked(definition, Start(payload, tenant, key, delay_ms, priority))
+        start = Start(payload, tenant, key, delay_ms, priority, attributes)
+        run = self._worked(definition, start)
         if run.duplicate and run.status() is RunState.FAILED:
             raise IdempotentRunFailed(run.id, key or "of the content")
         return run

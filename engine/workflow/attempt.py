@@ -6,8 +6,9 @@ Owns: `Attempt`, its facts and the one outcome it may have, now or later. Must n
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine.workflow.outcome import Outcome
 
@@ -55,6 +56,7 @@ class Attempt:
         trace: W3C traceparent the work belongs to, if sampled.
         enqueued_at_ms: when the message became visible first.
         wait_ms: how long it waited to be fetched.
+        log: the last lines that the stage has logged, of those it logged with its context.
         outcome: how it ended; the first one set stays.
         deferral: set where the outcome does not come with the call.
     """
@@ -72,6 +74,7 @@ class Attempt:
     trace: str | None = None
     enqueued_at_ms: int = 0
     wait_ms: int = 0
+    log: MutableSequence[Any] | None = None
     outcome: Outcome | None = None
     deferral: Deferral | None = None
 

@@ -22,12 +22,14 @@ _MAX_FRAMES = 25
 class Failure(msgspec.Struct, frozen=True, gc=False):
     """An exception as it is stored: type, message and traceback, all bounded.
 
+    `log` is what the attempt logged last, a line each.
     A Pydantic ValidationError is told by location and kind, never by the values it refused.
     """
 
     type: str
     message: str
     traceback: str = ""
+    log: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:

@@ -1,15 +1,17 @@
 """Names and ids: what may be called what, and how a run id is made.
 
-Owns: the rules for names, tenants, keys, priorities and run ids. Must not: know who uses them.
+Owns: the rules for names, tenants, keys, attributes, priorities and run ids. Must not: know who
+uses them.
 """
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from os import urandom
 
-from engine.errors import KeyInvalid, NameInvalid, RunNotFound, TenantInvalid
+from engine.errors import AttributeInvalid, KeyInvalid, NameInvalid, RunNotFound, TenantInvalid
 from engine.workflow.bounds import whole_number
 
 DEFAULT_TENANT = "default"
@@ -23,6 +25,8 @@ FAIL_STAGE = "~fail"
 BUILT_IN_STAGES = (RELAY_STAGE, TIMER_STAGE, FAIL_STAGE)
 
 MAX_PRIORITY = 9
+MAX_ATTRIBUTES = 16
+MAX_ATTRIBUTE_CHARS = 200
 MAX_SHARD = 0xFFF
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,99}", re.ASCII)
@@ -61,6 +65,41 @@ def key_name(key: object) -> str | None:
     ):
         raise KeyInvalid(key)
     return key
+
+
+def attribute_pairs(attributes: Mapping[str, str | int | bool] | None) -> tuple[str, ...]:
+    """Return a run's attributes as sorted words `name=value`; raises AttributeInvalid.
+
+    At most 16. A name is made as a stage's is; a value is 1 to 200 printable characters, a whole
+    number or a bool. Kept and searched as text: 17 is `17`, True is `true`.
+    """
+    if not attributes:
+        return ()
+    if not isinstance(attributes, Mapping):
+        raise AttributeInvalid(attributes, "Give a dict of names to values.")
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise AttributeInvalid(
+            [*attributes][MAX_ATTRIBUTES], f"A run has at most {MAX_ATTRIBUTES} attributes."
+        )
+    return tuple(sorted(_attribute_pair(*pair) for pair in attributes.items()))
+
+
+def _attribute_pair(name: object, value: object) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise AttributeInvalid(
+            name, "A name begins with a letter or _, then letters, digits, _ . -; at most 100."
+        )
+    if isinstance(value, bool):
+        return f"{name}={'true' if value else 'false'}"
+    if isinstance(value, int | str):
+        text = str(value)
+        if 1 <= len(text) <= MAX_ATTRIBUTE_CHARS and text.isprintable():
+            return f"{name}={text}"
+    raise AttributeInvalid(
+        name,
+        f"Its value must be 1 to {MAX_ATTRIBUTE_CHARS} printable characters, a whole number "
+        "or a bool.",
+    )
 
 
 def priority_level(priority: object) -> int | None:

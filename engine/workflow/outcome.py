@@ -14,10 +14,14 @@ __all__ = ["Cancelled", "Caught", "Dead", "Done", "Failure", "Outcome", "RetryAt
 
 
 class Done(msgspec.Struct, frozen=True):
-    """The stage returned; `result` is JSON, `edges` say what follows."""
+    """The stage returned; `result` is JSON, `edges` say what follows.
+
+    `bears_input`: the stage ran on the run's own input, which is to be kept with the run.
+    """
 
     result: bytes
     edges: list[Edge]
+    bears_input: bool = False
 
 
 class RetryAt(msgspec.Struct, frozen=True):

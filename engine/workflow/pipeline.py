@@ -23,7 +23,13 @@ from engine.workflow.payload import InputCodec
 from engine.workflow.plan import Plan
 from engine.workflow.registry import Origin
 from engine.workflow.run import Run
-from engine.workflow.start import PerInput, bulk_starts, one_start
+from engine.workflow.start import (
+    Attributes,
+    AttributesPerInput,
+    PerInput,
+    bulk_starts,
+    one_start,
+)
 
 
 class Pipeline(Flow):
@@ -132,6 +138,7 @@ class Pipeline(Flow):
         key: str | None = None,
         delay: Duration | None = None,
         priority: int | None = None,
+        attributes: Attributes | None = None,
     ) -> Run:
         """Start a run.
 
@@ -141,12 +148,14 @@ class Pipeline(Flow):
             key: idempotency key; a repeated one gives the first run.
             delay: how long to wait before the first attempt.
             priority: of the first messages, 0 to 9, higher is sooner; None is the stages' own.
+            attributes: up to 16 names with values, to find the run by.
 
         Raises:
-            PayloadInvalid, TenantInvalid, KeyInvalid, InvalidDuration, OptionInvalid: nothing sent.
+            PayloadInvalid, TenantInvalid, KeyInvalid, InvalidDuration, OptionInvalid,
+                AttributeInvalid: nothing sent.
             StoreError: the store refused or did not answer.
         """
-        start = one_start(self.inputs.encode(args), tenant, key, delay, priority)
+        start = one_start(self.inputs.encode(args), tenant, key, delay, priority, attributes)
         return current.get().start(self, start.payload, **start.options())
 
     async def astart(
@@ -156,9 +165,10 @@ class Pipeline(Flow):
         key: str | None = None,
         delay: Duration | None = None,
         priority: int | None = None,
+        attributes: Attributes | None = None,
     ) -> Run:
         """Start a run as `start` does, without blocking the event loop."""
-        start = one_start(self.inputs.encode(args), tenant, key, delay, priority)
+        start = one_start(self.inputs.encode(args), tenant, key, delay, priority, attributes)
         return await current.get().astart(self, start.payload, **start.options())
 
     def start_many(
@@ -169,6 +179,7 @@ class Pipeline(Flow):
         keys: PerInput = None,
         delay: Duration | None = None,
         priority: int | None = None,
+        attributes: AttributesPerInput | None = None,
     ) -> list[Run]:
         """Start one run per input, in bulk; the runs come in the order of the inputs.
 
@@ -178,8 +189,9 @@ class Pipeline(Flow):
             keys: a list with one per input, or a function of the input.
             delay: for all.
             priority: for all.
+            attributes: for all, a list with one per input, or a function of the input.
         """
-        starts = bulk_starts(self.inputs, inputs, tenant, keys, delay, priority)
+        starts = bulk_starts(self.inputs, inputs, tenant, keys, delay, priority, attributes)
         return current.get().start_many(self, starts)
 
     def __repr__(self) -> str:

@@ -305,6 +305,33 @@ class Plan:
             if isinstance(node, StageNode | RelayNode) and (route := self._route(node))
         }
 
+    @cached_property
+    def bearers(self) -> frozenset[str]:
+        """Positions whose input is the run's own; empty where a run may begin without any.
+
+        The first of them that ends leaves the input with the run; with none, the start does.
+        """
+        return self._bearers(0, "")
+
+    def _bearers(self, number: int, suffix: str) -> frozenset[str]:
+        node = self.nodes[number]
+        match node:
+            case StageNode() | RelayNode():
+                return frozenset({f"{number}{suffix}"})
+            case RepeatNode():
+                return self._bearers(node.body, f"{suffix}.0")
+            case EachNode(pages=int() as pages):
+                return frozenset({f"{pages}{suffix}.0"})
+            case ForkNode():
+                found = (self._bearers(branch, suffix) for branch in node.branches)
+                return next(filter(None, found), frozenset())
+            case ChooseNode():
+                rest = () if node.otherwise is None else (node.otherwise,)
+                cases = [self._bearers(case, suffix) for case in (*node.cases.values(), *rest)]
+                return frozenset().union(*cases) if all(cases) else frozenset()
+            case _:
+                return frozenset()
+
     def _route(self, node: MessageNode) -> Route | None:
         if isinstance(node, StageNode) and node.undo is not None:
             return None

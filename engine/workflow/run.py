@@ -63,7 +63,11 @@ class JoinView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
-    """A run at one moment. Times are milliseconds since 1970."""
+    """A run at one moment. Times are milliseconds since 1970.
+
+    `progress` is what a stage said last, by position, such as `3/10`; `replay_of` is the run whose
+    results this one reuses.
+    """
 
     id: str
     pipeline: str
@@ -75,6 +79,9 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[StageView, ...] = ()
     joins: tuple[JoinView, ...] = ()
     plan: Plan | None = None
+    attributes: dict[str, str] = {}
+    progress: dict[str, str] = {}
+    replay_of: str | None = None
 
 
 class Run:

@@ -28,7 +28,13 @@ from engine.workflow.retry import Retry
 from engine.workflow.run import Run
 from engine.workflow.shapes import shape_of
 from engine.workflow.signature import Signature, read_signature
-from engine.workflow.start import PerInput, bulk_starts, one_start
+from engine.workflow.start import (
+    Attributes,
+    AttributesPerInput,
+    PerInput,
+    bulk_starts,
+    one_start,
+)
 from engine.workflow.undo import Undoable
 
 P = ParamSpec("P")
@@ -188,6 +194,7 @@ class Stage(Flow, Generic[P, R]):
         key: str | None = None,
         delay: Duration | None = None,
         priority: int | None = None,
+        attributes: Attributes | None = None,
     ) -> Run:
         """Start a run of this stage alone.
 
@@ -197,12 +204,14 @@ class Stage(Flow, Generic[P, R]):
             key: idempotency key; a repeated one gives the first run.
             delay: how long to wait before the first attempt.
             priority: 0 to 9, higher is sooner; None is the stage's own.
+            attributes: up to 16 names with values, to find the run by.
 
         Raises:
-            PayloadInvalid, TenantInvalid, KeyInvalid, InvalidDuration, OptionInvalid: nothing sent.
+            PayloadInvalid, TenantInvalid, KeyInvalid, InvalidDuration, OptionInvalid,
+                AttributeInvalid: nothing sent.
             StoreError: the store refused or did not answer.
         """
-        start = one_start(self.inputs.encode(args), tenant, key, delay, priority)
+        start = one_start(self.inputs.encode(args), tenant, key, delay, priority, attributes)
         return current.get().start(self, start.payload, **start.options())
 
     async def asend(
@@ -212,9 +221,10 @@ class Stage(Flow, Generic[P, R]):
         key: str | None = None,
         delay: Duration | None = None,
         priority: int | None = None,
+        attributes: Attributes | None = None,
     ) -> Run:
         """Start a run as `send` does, without blocking the event loop."""
-        start = one_start(self.inputs.encode(args), tenant, key, delay, priority)
+        start = one_start(self.inputs.encode(args), tenant, key, delay, priority, attributes)
         return await current.get().astart(self, start.payload, **start.options())
 
     def send_many(
@@ -225,6 +235,7 @@ class Stage(Flow, Generic[P, R]):
         keys: PerInput = None,
         delay: Duration | None = None,
         priority: int | None = None,
+        attributes: AttributesPerInput | None = None,
     ) -> list[Run]:
         """Start one run per item, in bulk.
 
@@ -234,8 +245,9 @@ class Stage(Flow, Generic[P, R]):
             keys: a list with one per item, or a function of the item.
             delay: for all.
             priority: for all.
+            attributes: for all, a list with one per item, or a function of the item.
         """
-        starts = bulk_starts(self.inputs, items, tenant, keys, delay, priority)
+        starts = bulk_starts(self.inputs, items, tenant, keys, delay, priority, attributes)
         return current.get().start_many(self, starts)
 
 

@@ -6,18 +6,27 @@ not: send anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict, TypeVar
 
 import msgspec
 
 from engine.clock import Duration, duration_ms
 from engine.errors import LengthsDiffer, OptionInvalid
-from engine.workflow.names import key_name, priority_level, tenant_name
+from engine.workflow.names import attribute_pairs, key_name, priority_level, tenant_name
 from engine.workflow.payload import InputCodec
+
+T = TypeVar("T")
 
 PerInput = str | Sequence[str | None] | Callable[[Any], str | None] | None
 """One value for all inputs, a list with one per input, or a function of the input."""
+
+
+Attributes = Mapping[str, str | int | bool]
+"""What a run can be found by: names to values; see `attribute_pairs`."""
+
+AttributesPerInput = Attributes | Sequence[Attributes | None] | Callable[[Any], Attributes | None]
+"""The same for all inputs, a list with one per input, or a function of the input."""
 
 
 class Options(TypedDict):
@@ -27,16 +36,21 @@ class Options(TypedDict):
     key: str | None
     delay_ms: int
     priority: int | None
+    attributes: tuple[str, ...]
 
 
 class Start(msgspec.Struct, frozen=True, gc=False):
-    """One run to begin. `payload` is JSON; `key` and `priority` are None when not given."""
+    """One run to begin. `payload` is JSON; `key` and `priority` are None when not given.
+
+    `attributes` are words `name=value`.
+    """
 
     payload: bytes
     tenant: str
     key: str | None = None
     delay_ms: int = 0
     priority: int | None = None
+    attributes: tuple[str, ...] = ()
 
     def options(self) -> Options:
         """Return all but the payload, as keyword arguments of `Engine.start`."""
@@ -45,6 +59,7 @@ class Start(msgspec.Struct, frozen=True, gc=False):
             "key": self.key,
             "delay_ms": self.delay_ms,
             "priority": self.priority,
+            "attributes": self.attributes,
         }
 
 
@@ -54,10 +69,20 @@ def one_start(
     key: object,
     delay: Duration | None,
     priority: object,
+    attributes: Attributes | None = None,
 ) -> Start:
-    """Return a checked start; raises TenantInvalid, KeyInvalid, InvalidDuration, OptionInvalid."""
+    """Return a checked start.
+
+    Raises:
+        TenantInvalid, KeyInvalid, InvalidDuration, OptionInvalid, AttributeInvalid: as named.
+    """
     return Start(
-        payload, tenant_name(tenant), key_name(key), _delay_ms(delay), priority_level(priority)
+        payload,
+        tenant_name(tenant),
+        key_name(key),
+        _delay_ms(delay),
+        priority_level(priority),
+        attribute_pairs(attributes),
     )
 
 
@@ -68,6 +93,7 @@ def bulk_starts(
     keys: PerInput,
     delay: Duration | None = None,
     priority: object = None,
+    attributes: AttributesPerInput | None = None,
 ) -> list[Start]:
     """Return one checked start per input; raises LengthsDiffer and what `one_start` raises."""
     if isinstance(keys, str):
@@ -78,10 +104,19 @@ def bulk_starts(
     else:
         tenants = [tenant_name(one) for one in _per_input("tenant", tenant, inputs)]
     encode = codec.encode_item
+    all_keys, pairs = _per_input("keys", keys, inputs), _attributes_per_input(attributes, inputs)
     return [
-        Start(encode(value), whose, key_name(key), delay_ms, level)
-        for value, whose, key in zip(inputs, tenants, _per_input("keys", keys, inputs), strict=True)
+        Start(encode(value), whose, key_name(key), delay_ms, level, told)
+        for value, whose, key, told in zip(inputs, tenants, all_keys, pairs, strict=True)
     ]
+
+
+def _attributes_per_input(
+    given: AttributesPerInput | None, inputs: Sequence[Any]
+) -> Sequence[tuple[str, ...]]:
+    if given is None or isinstance(given, Mapping):
+        return [attribute_pairs(given)] * len(inputs)
+    return [attribute_pairs(one) for one in _per_input("attributes", given, inputs)]
 
 
 def _delay_ms(delay: Duration | None) -> int:
@@ -90,9 +125,9 @@ def _delay_ms(delay: Duration | None) -> int:
 
 def _per_input(
     name: str,
-    given: Sequence[str | None] | Callable[[Any], str | None] | None,
+    given: Sequence[T | None] | Callable[[Any], T | None] | None,
     inputs: Sequence[Any],
-) -> Sequence[str | None]:
+) -> Sequence[T | None]:
     if given is None:
         return [None] * len(inputs)
     if callable(given):

@@ -2,8 +2,8 @@
 -- KEYS    1 prefix of the shard
 -- ARGV    1 consumer, 2 number of this commit, 3 kept ms of failed runs, 4 grace ms of unknown stages,
 --         5.. one msgpack array a delivery: {id, token, kind, queue, tenant, verb, attempt, wait_ms, run_ms, delay_ms,
---         reason, story, edges, outbox, stage, result or false}; verbs: done caught retry dead snooze release
---         unknown drop; token, attempt, wait_ms and run_ms are text, which spares the script their formatting
+--         reason, story, edges, outbox, stage, result or false, run's input or false}; verbs: done caught retry dead
+--         snooze release unknown drop; token, attempt, wait_ms and run_ms are text, which spares the script their formatting
 -- RETURNS one verdict a delivery: committed, stale, or refused:<code>
 -- ERRORS  -
 -- COST    O(edges) a delivery
@@ -95,7 +95,7 @@ local function takes_in(run, kind, edges)
   return run.state == 'cancelled' and (to_undo or kind == 'u') and hop.is_undone(run) and 'undos'
 end
 
-local function done(id, kind, verb, tenant, attempt, wait, took, edges, stage, result, queue)
+local function done(id, kind, verb, tenant, attempt, wait, took, edges, stage, result, queue, input)
   gone[#gone + 1] = id
   if attempt ~= '1' then forget[#forget + 1] = key.errors(id) end
   if kind == 'd' then return 'committed' end
@@ -104,6 +104,7 @@ local function done(id, kind, verb, tenant, attempt, wait, took, edges, stage, r
   local part = takes_in(run, kind, edges)
   if not part then return 'refused:run_' .. (run.state or 'gone') end
   local position = position_of(id)
+  if input then hop.note(run, 'input', input) end
   if not string.find(position, '.', 1, true) then
     local how = verb == 'caught' and ' caught ' or kind == 'u' and ' undone ' or ' done '
     hop.note_stage(run, position, attempt .. ' ' .. now .. ' ' .. wait .. ' ' .. took .. how .. stage, verb == 'done' and result)
@@ -146,7 +147,7 @@ local function outbox(entry)
 end
 
 local function settle(entry)
-  local id, token, kind, queue, tenant, verb, attempt, wait, took, delay, reason, story, edges, _, stage, result = unpack(entry, 1, 16)
+  local id, token, kind, queue, tenant, verb, attempt, wait, took, delay, reason, story, edges, _, stage, result, input = unpack(entry, 1, 17)
   ended[#ended + 1] = id
   leases.free(queue, tenant)
   if any_unknown and verb ~= 'unknown' and verb ~= 'release' then known[#known + 1] = id end
@@ -160,7 +161,7 @@ local function settle(entry)
   end
   outbox(entry)
   if verb == 'done' or verb == 'caught' then
-    return done(id, kind, verb, tenant, attempt, wait, took, edges, stage, result, queue)
+    return done(id, kind, verb, tenant, attempt, wait, took, edges, stage, result, queue, input)
   end
   if verb == 'drop' then
     gone[#gone + 1] = id

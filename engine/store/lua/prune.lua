@@ -1,9 +1,9 @@
--- prune: takes runs that are gone out of the index of runs; a slice a call, oldest first.
+-- prune: takes runs that are gone out of the indexes of runs; a slice a call, oldest first.
 -- KEYS    1 prefix of the shard
 -- ARGV    1 started before (ms), 2 at most, 3 cancelled before (ms), 4 runs to pass over
 -- RETURNS {runs looked at, runs taken out}
 -- ERRORS  -
--- COST    O(runs looked at)
+-- COST    O(runs looked at + attributes of those taken out)
 -- FLAGS   allow-oom
 -- include: slices
 -- include: check
@@ -19,6 +19,13 @@ local gone = {}
 for i = 1, #ids do
   if redis.call('EXISTS', key.run(ids[i])) == 0 then gone[#gone + 1] = ids[i] end
 end
+check('HLEN', key.attributes())
+local attributed = #gone > 0 and redis.call('HLEN', key.attributes()) > 0 and read_sliced('HMGET', key.attributes(), gone) or {}
+for i = 1, #gone do
+  local attributes = attributed[i] and cmsgpack.unpack(attributed[i]) or {}
+  for j = 1, #attributes do redis.pcall('ZREM', key.attribute(attributes[j]), gone[i]) end
+end
 call_sliced('ZREM', key.runs(), gone)
+if #attributed > 0 then call_sliced('HDEL', key.attributes(), gone) end
 redis.call('ZREMRANGEBYSCORE', key.cancelled(), '-inf', ARGV[3])
 return { #ids, #gone }

@@ -1,6 +1,7 @@
 -- redrive: puts a dead letter back to work at the end of its queue, counted anew; a run's last one sets it going again.
 -- KEYS    1 prefix of the shard
--- ARGV    1 message, 2 new body ('' keeps the old)
+-- ARGV    1 message, 2 new body ('' keeps the old), 3 'whole' if the new body carries the stage's input itself: it is
+--         no longer taken from a join or an each
 -- RETURNS 'redriven', 'unknown' (no such letter), 'run_gone', 'undoing' or 'undone' (what the run did is taken back: only
 --         what undoes can be redriven then, and after the run has ended), or 'undecodable' (no body to run)
 -- ERRORS  -
@@ -24,6 +25,8 @@ check('SCARD', key.queues())
 local body = ARGV[2]
 if body == '' then
   body = string.sub(letter[2], at)
+elseif ARGV[3] == 'whole' and kind ~= 'd' then
+  kind = 's'
 elseif kind == 'j' then
   body = join_of(letter[2]) .. '\n' .. body
 end

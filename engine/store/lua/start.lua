@@ -2,10 +2,11 @@
 -- KEYS    1 prefix of the shard
 -- ARGV    1 msgpack {queue: messages it may hold} ('' for no limits), 2.. one msgpack array a run: {run, pipeline, plan, tenant,
 --         keep_ms, delay_ms, edges, caller's key or false, idempotency type or false, digest, window_ms (0: the digest
---         is an explicit key), ttl_ms, restart, keep_ms if it fails or false}
+--         is an explicit key), ttl_ms, restart, keep_ms if it fails or false, attributes or false (each
+--         'name=value'), notes or false (fields and values for the run, in turn)}
 -- RETURNS one verdict a run: 'started', {run that holds the key, its state}, or {'full', queue, messages it holds}
 -- ERRORS  PLAN_MISSING a plan is not stored: put it, then call again
--- COST    O(edges) a run
+-- COST    O(edges) a run, and O(log runs) an attribute
 -- FLAGS   -
 -- include: clock
 -- include: record
@@ -23,6 +24,8 @@ local verdicts = {}
 local claims = {}
 local indexed = {}
 if ARGV[1] ~= '' then depth.most = cmsgpack.unpack(ARGV[1]) end
+local attributed = {} -- run, its attributes packed, ...
+local found_by = {}   -- attribute -> start time, run, ...
 
 -- The run that holds an idempotency key, looking into the window before this one too: a duplicate
 -- across the edge is one all the same, if it is younger than the window is long.
@@ -44,9 +47,22 @@ local function holder_of(tenant, type, digest, window)
   return false, name
 end
 
+local function attribute(id, attributes)
+  check('HLEN', key.attributes())
+  attributed[#attributed + 1] = id
+  attributed[#attributed + 1] = cmsgpack.pack(attributes)
+  for i = 1, #attributes do
+    check('ZCARD', key.attribute(attributes[i]))
+    local entries = found_by[attributes[i]] or {}
+    found_by[attributes[i]] = entries
+    entries[#entries + 1] = now
+    entries[#entries + 1] = id
+  end
+end
+
 for i = 2, #ARGV do
-  local id, pipeline, plan, tenant, keep, delay, edges, caller, type, digest, window, ttl, restart, failed_keep =
-    unpack(cmsgpack.unpack(ARGV[i]), 1, 14)
+  local id, pipeline, plan, tenant, keep, delay, edges, caller, type, digest, window, ttl, restart, failed_keep, attributes, notes =
+    unpack(cmsgpack.unpack(ARGV[i]), 1, 16)
   if redis.call('EXISTS', key.plan(plan)) == 0 then return redis.error_reply('PLAN_MISSING ' .. plan) end
   local holder, claim = false, nil
   if type then holder, claim = holder_of(tenant, type, digest, window) end
@@ -66,6 +82,10 @@ for i = 2, #ARGV do
         caller and 'key' or nil, caller or nil } }
     hop.runs[id] = run
     if failed_keep then hop.note(run, 'failed_keep', failed_keep) end
+    if attributes then attribute(id, attributes) end
+    if notes then
+      for j = 1, #notes, 2 do hop.note(run, notes[j], notes[j + 1]) end
+    end
     if claim then
       claims[claim] = { id, ttl }
       hop.note(run, 'claimed', 1)
@@ -87,6 +107,8 @@ check('ZCARD', key.runs())
 arrivals.land()
 hop.draw_edges(now, 0)
 call_sliced('ZADD', key.runs(), indexed)
+call_sliced('HSET', key.attributes(), attributed)
+for name, entries in pairs(found_by) do call_sliced('ZADD', key.attribute(name), entries) end
 for claim, holder in pairs(claims) do redis.call('SET', claim, holder[1], 'PX', math.max(holder[2], 1)) end
 publish()
 return verdicts

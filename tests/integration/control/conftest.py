@@ -34,6 +34,16 @@ def engine(server: ThrowawayServer) -> Iterator[Engine]:
 
 
 @pytest.fixture
+def commands(
+    engine: Engine, server: ThrowawayServer, clean_environment: pytest.MonkeyPatch
+) -> Engine:
+    """The commands see the store of the test's engine."""
+    clean_environment.setenv("REDIS_URL", server.url)
+    clean_environment.setenv("CALLBOARD_NAMESPACE", engine.settings.namespace)
+    return engine
+
+
+@pytest.fixture
 def worker(engine: Engine) -> Iterator[Worker]:
     """Started by `worker.start()` once the test has made its definitions."""
     made = Worker(engine.broker, worker_threads=2, worker_timeout=50)

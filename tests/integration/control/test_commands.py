@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 from dramatiq import Worker
-from typer.testing import CliRunner
 
-from engine import Retry, current, stage
+from engine import Retry, stage
 from engine.bootstrap import Engine
-from engine.cli.main import app, run
+from engine.cli.main import run
 from engine.workflow.run import Run
-
-RUNNER = CliRunner()
-
-
-@pytest.fixture
-def commands(engine: Engine, server: Any, clean_environment: pytest.MonkeyPatch) -> Engine:
-    """The commands see the store of the test's engine."""
-    clean_environment.setenv("REDIS_URL", server.url)
-    clean_environment.setenv("CALLBOARD_NAMESPACE", engine.settings.namespace)
-    return engine
-
-
-def call(*words: str, code: int = 0) -> str:
-    before = current.peek()
-    done = RUNNER.invoke(app, list(words))
-    current.set(before)
-    assert done.exit_code == code, done.output + repr(done.exception)
-    return done.stdout
-
-
-def told(*words: str, code: int = 0) -> list[Any]:
-    return [json.loads(line) for line in call(*words, "--json", code=code).splitlines()]
+from tests.integration.control.commands import call, told
 
 
 def failed_run(worker: Worker) -> Run:

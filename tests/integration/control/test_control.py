@@ -13,6 +13,7 @@ from engine.bootstrap import Engine
 from engine.control import inspect, operate
 from engine.control.doctor import Grade, examine, examine_work, worst
 from engine.control.follow import Follower
+from engine.control.search import UnknownState
 from engine.errors import DeadLetterNotFound, OptionInvalid, RunNotFound, UnknownQueue
 from engine.store.server import look_at
 from tests.servers import ThrowawayServer
@@ -48,7 +49,7 @@ def test_runs_are_listed_newest_first_and_filtered(engine: Engine, worker: Worke
     failed = inspect.runs(engine.store, pipeline="adding", state="failed", tenant="acme")
     assert [one.id for one in failed] == [runs[3].id]
     assert inspect.runs(engine.store, tenant="nobody") == []
-    with pytest.raises(inspect.UnknownState, match="Did you mean 'failed'"):
+    with pytest.raises(UnknownState, match="Did you mean 'failed'"):
         inspect.runs(engine.store, state="faild")
     assert inspect.run(engine.store, runs[0].id).state == "completed"
     with pytest.raises(RunNotFound):

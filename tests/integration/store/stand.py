@@ -226,10 +226,22 @@ class Stand:
         key: str | None = None,
         claim: Claim | None = None,
         plan: str = PLAN,
+        attributes: tuple[str, ...] = (),
+        notes: tuple[Any, ...] = (),
     ) -> Beginning:
         edges = [one("0")] if edges is None else list(edges)
         return Beginning(
-            run or new_run(), "pipe", plan, tenant, keep_ms, delay_ms, edges, key, claim
+            run or new_run(),
+            "pipe",
+            plan,
+            tenant,
+            keep_ms,
+            delay_ms,
+            edges,
+            key,
+            claim,
+            attributes,
+            notes,
         )
 
     def start(self, edges: Sequence[tuple[Any, ...]] | None = None, **options: Any) -> str:

@@ -99,6 +99,7 @@ def _start(scene: Scene) -> object:
             s.beginning(fork("0", "1", then="2"), run="a" * 32, claim=claim).packed(),
             s.beginning([each("0", [b"a"] * 3, 2, "1")], run="b" * 32).packed(),
             s.beginning([one("0")], run="c" * 32, delay_ms=1000).packed(),
+            s.beginning([one("0")], run="e" * 32, attributes=("order=1", "vip=true")).packed(),
             s.beginning([end()], run="d" * 32, claim=Claim("pipe", "k", 0, 1000)).packed(),
         ]
     )
@@ -195,6 +196,8 @@ GOES_ON = {
     ("start", "waiter"): "the waiter looks again by itself within five seconds",
     ("commit", "parked"): "the list of all those held back is looked through by `limit` alone",
     ("limit", "parked"): "that tenant's own; it is put right",
+    ("prune", "run"): "it is there, so it stays in the indexes",
+    ("prune", "attribute"): "its runs are gone; a search by it finds nothing until it is mended",
     ("beat", "lease"): "a dead consumer's: it goes with the consumer",
 }
 

@@ -95,6 +95,19 @@ def test_prune_takes_runs_that_are_gone_from_behind_those_that_stay(stand: Stand
     assert set(stand.store.runs.all()) == {*stay, *later}
 
 
+def test_prune_takes_runs_that_are_gone_out_of_their_attributes(stand: Stand) -> None:
+    gone = stand.start(attributes=("order=1", "vip=true"))
+    stay = stand.start(attributes=("order=2", "vip=true"))
+    stand.client.delete(stand.key("run", run=gone))
+    now = stand.now_ms() + 1000
+    assert stand.store.runs.prune(started_before_ms=now, cancelled_before_ms=0) == (2, 1)
+    assert not stand.client.exists(stand.key("attribute", attribute="order=1"))
+    left = stand.client.zrange(stand.key("attribute", attribute="vip=true"), 0, -1)
+    assert left == [stay.encode()]
+    assert stand.client.hkeys(stand.key("attributes")) == [stay.encode()]
+    assert stand.store.runs.read(stay).attributes == {"order": "2", "vip": "true"}
+
+
 def test_prune_leaves_what_started_after_its_time_and_forgets_old_cancellations(
     stand: Stand,
 ) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ScriptRefused
-from engine.store.entries import Claim
+from engine.store.entries import Claim, text
 from tests.integration.store.audit import audit, strays
 from tests.integration.store.stand import DAY_MS, Hand, Stand, end, fork, new_run, one
 
@@ -266,3 +266,28 @@ def test_the_short_way_leaves_all_that_is_unusual_to_the_long_one(stand: Stand) 
     assert not short(keyed(stand, WINDOW_MS))
     assert not short(keyed(stand))
     assert stand.dump() == before
+
+
+def test_a_start_that_is_repeated_or_a_duplicate_is_found_by_its_attributes_once(
+    stand: Stand,
+) -> None:
+    claim = Claim("pipe", "k", 0, 1000)
+    first = stand.beginning(claim=claim, attributes=("order=1",))
+    second = stand.beginning(claim=claim, attributes=("order=2",))
+    stand.store.transit.start([first.packed()])
+    stand.store.transit.start([first.packed(), second.packed()])
+    assert stand.client.zrange(stand.key("attribute", attribute="order=1"), 0, -1) == [
+        first.run.encode()
+    ]
+    assert not stand.client.exists(stand.key("attribute", attribute="order=2"))
+
+
+def test_a_start_without_attributes_writes_no_index_of_them(stand: Stand) -> None:
+    stand.start()
+    assert not [name for name in stand.names() if name.startswith("attr")]
+
+
+def test_notes_stand_in_the_run_from_its_start(stand: Stand) -> None:
+    run = stand.start(notes=("replay_of", "a" * 32, "r:0", text(b"1")))
+    assert stand.client.hget(stand.key("run", run=run), "r:0") == b"1"
+    assert stand.store.runs.read(run).replay_of == "a" * 32

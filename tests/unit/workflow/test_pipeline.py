@@ -7,6 +7,7 @@ import pytest
 
 from engine import Pipeline, current, each, stage
 from engine.errors import (
+    AttributeInvalid,
     DefinitionInvalid,
     DuplicateName,
     KeyInvalid,
@@ -76,8 +77,15 @@ def pipeline() -> Pipeline:
 
 
 def test_a_start_hands_the_engine_json_and_checked_options(engine: Engine, pipeline) -> None:
-    run = pipeline.start(1, tenant="acme", key="k1", delay="2s", priority=3)
-    options = {"tenant": "acme", "key": "k1", "delay_ms": 2_000, "priority": 3}
+    attributes = {"vip": True, "order": "A-17"}
+    run = pipeline.start(1, tenant="acme", key="k1", delay="2s", priority=3, attributes=attributes)
+    options = {
+        "tenant": "acme",
+        "key": "k1",
+        "delay_ms": 2_000,
+        "priority": 3,
+        "attributes": ("order=A-17", "vip=true"),
+    }
     assert engine.asked == [("sums", b"[1,1]", options)]
     assert (run.wait(), run.status(), run.result(), run.cancel()) == (
         "completed",
@@ -94,6 +102,18 @@ def test_a_start_is_awaitable_and_so_is_the_run(engine: Engine, pipeline) -> Non
         return await run
 
     assert asyncio.run(play()) == {"a": 1}
+
+
+def test_bulk_starts_take_attributes_for_all_or_each(engine: Engine, pipeline) -> None:
+    pipeline.start_many([(1, 2), (3, 4)], attributes={"n": 17})
+    assert [one.attributes for one in engine.asked] == [("n=17",), ("n=17",)]
+    engine.asked.clear()
+    pipeline.start_many([(1, 2), (3, 4)], attributes=lambda item: {"first": item[0]})
+    pipeline.start_many([(1, 2), (3, 4)], attributes=[None, {"b": "x y"}])
+    told = [one.attributes for one in engine.asked]
+    assert told == [("first=1",), ("first=3",), (), ("b=x y",)]
+    with pytest.raises(LengthsDiffer, match="attributes has 1 entries for 2"):
+        pipeline.start_many([(1, 2), (3, 4)], attributes=[None])
 
 
 def test_bulk_starts_take_a_tenant_for_all_or_each(engine: Engine, pipeline) -> None:
@@ -119,6 +139,15 @@ def test_bulk_starts_take_a_tenant_for_all_or_each(engine: Engine, pipeline) -> 
         ({"key": "x" * 201}, KeyInvalid),
         ({"key": "\x00"}, KeyInvalid),
         ({"priority": -1}, OptionInvalid),
+        ({"attributes": {"a b": 1}}, AttributeInvalid),
+        ({"attributes": {1: 1}}, AttributeInvalid),
+        ({"attributes": {"a": ""}}, AttributeInvalid),
+        ({"attributes": {"a": "x" * 201}}, AttributeInvalid),
+        ({"attributes": {"a": "x\n"}}, AttributeInvalid),
+        ({"attributes": {"a": 1.5}}, AttributeInvalid),
+        ({"attributes": {"a": None}}, AttributeInvalid),
+        ({"attributes": [("a", 1)]}, AttributeInvalid),
+        ({"attributes": {f"a{n}": n for n in range(17)}}, AttributeInvalid),
     ],
 )
 def test_bad_options_start_nothing(engine: Engine, pipeline, options, error) -> None:
