@@ -13,10 +13,8 @@ from engine import Pipeline, Retry, each, stage
 from engine.bootstrap import Engine
 from engine.errors import RunNotFound, UnknownFormat, UnknownPlan
 from engine.workflow.run import Run, StageView
-from tests.integration.control.test_commands import call, commands, told
+from tests.integration.control.commands import call, told
 from tests.integration.control.test_control import eventually
-
-__all__ = ["commands"]  # the fixture
 
 
 def test_a_run_draws_what_is_done_and_what_is_under_way(engine: Engine, worker: Worker) -> None:

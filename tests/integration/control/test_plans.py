@@ -14,9 +14,7 @@ from engine.bootstrap import Engine
 from engine.control import plans
 from engine.workflow import registry
 from engine.workflow.registry import Registry
-from tests.integration.control.test_commands import call, commands, told
-
-__all__ = ["commands"]  # the fixture
+from tests.integration.control.commands import call, told
 
 OLD = """
 from engine import Pipeline, stage

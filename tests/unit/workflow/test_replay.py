@@ -16,7 +16,7 @@ from engine.workflow.plan import Plan
 from engine.workflow.replay import Past, places_of_stage, replayable, replayed
 from engine.workflow.transitions import follow
 from tests.unit.workflow.interpreter import Interpreter
-from tests.unit.workflow.test_any_composed_flow import DEFINITIONS, FLOWS
+from tests.unit.workflow.plain_flows import DEFINITIONS, FLOWS
 
 
 class Recorder(Interpreter):
