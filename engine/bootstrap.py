@@ -32,6 +32,7 @@ from engine.execution import Runner, StageActor
 from engine.execution.actor import RelayActor
 from engine.execution.insight import Insight
 from engine.execution.plans import Plans
+from engine.flows.scope import Scope, nothing_yet
 from engine.middleware import ours
 from engine.store.embedded import EmbeddedServer
 from engine.store.entries import Beginning, Claim
@@ -84,6 +85,7 @@ class Engine:
             retry_of=self._retry_of,
             context_of=Insight(lambda: self.store, self.plans).context_of,
             payload_limit=lambda: self.settings.max_payload_bytes,
+            recall=self._stored_result,
         )
         self.broker = RedisBroker(
             middleware=ours(Tracer(0.0), self.instruments, lambda: self.settings),
@@ -135,6 +137,9 @@ class Engine:
 
     def _policy(self, queue: str) -> QueuePolicy:
         return self.settings.policy(queue)
+
+    def _stored_result(self, run: str, position: str) -> bytes | None:
+        return self.store.runs.output(run, position)
 
     def _stored_plan(self, plan: str) -> bytes | None:
         return self.store.runs.plan(plan)
@@ -247,7 +252,8 @@ class Engine:
         if len(start.payload) > limit:
             raise PayloadTooLarge(definition.name, len(start.payload), limit)
         plan = definition.plan()
-        edges = begin(plan, start.payload, self.definitions.decide)
+        scope = Scope(plan, nothing_yet, self.definitions.decide)
+        edges = begin(plan, start.payload, scope.decide)
         if start.priority is not None:
             edges = [_with_priority(edge, start.priority) for edge in edges]
         if start.delay_ms and not (len(edges) == 1 and type(edges[0]) is Send):

@@ -13,6 +13,7 @@ from engine.cli import (
     demo,
     doctor,
     draw,
+    flows,
     new,
     queues,
     runs,
@@ -60,6 +61,7 @@ app.add_typer(dead.app, name="dead")
 app.add_typer(tenants.app, name="tenants")
 app.command("doctor")(doctor.doctor)
 app.command("draw")(draw.draw)
+app.add_typer(flows.app, name="flows")
 app.command("new")(new.new)
 app.command("demo")(demo.demo)
 

@@ -13,6 +13,9 @@ from engine.errors.definitions import (
     ConfigurationError,
     DefinitionInvalid,
     DuplicateName,
+    ExtraMissing,
+    FlowInvalid,
+    FlowProblem,
     InvalidDuration,
     NameInvalid,
     NoEngine,
@@ -30,6 +33,7 @@ from engine.errors.definitions import (
     UnsafeEncoder,
 )
 from engine.errors.inputs import (
+    ExpressionFailed,
     InputError,
     KeyInvalid,
     LengthsDiffer,
@@ -63,6 +67,7 @@ from engine.errors.store import (
 from engine.errors.tree import (
     CallboardError,
     did_you_mean,
+    nearest,
     shown,
 )
 
@@ -73,6 +78,10 @@ __all__ = [
     "DeadlineExceeded",
     "DefinitionInvalid",
     "DuplicateName",
+    "ExpressionFailed",
+    "ExtraMissing",
+    "FlowInvalid",
+    "FlowProblem",
     "IdempotentRunFailed",
     "InputError",
     "InvalidDuration",
@@ -112,5 +121,6 @@ __all__ = [
     "UnsafeEncoder",
     "WaitTimeout",
     "did_you_mean",
+    "nearest",
     "shown",
 ]

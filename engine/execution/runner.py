@@ -16,11 +16,13 @@ from dramatiq.asyncio import get_event_loop_thread
 
 from engine.errors import DeadlineExceeded, PayloadTooLarge
 from engine.execution.deadline import Deadlines, Struck
-from engine.execution.judge import Judge
+from engine.execution.judge import HOPELESS, Judge
 from engine.execution.plans import Plans
+from engine.flows.scope import Scope
 from engine.workflow.attempt import Attempt
 from engine.workflow.context import Context
-from engine.workflow.outcome import Done
+from engine.workflow.failure import Failure
+from engine.workflow.outcome import Dead, Done
 from engine.workflow.retry import Retry
 from engine.workflow.stage import Stage
 from engine.workflow.transitions import Decide, follow
@@ -38,6 +40,7 @@ class Runner:
         retry_of: Retry policy of a queue, for stages that declare none.
         context_of: Makes the `Context` of an attempt with a deadline (ms since 1970, or None).
         payload_limit: Largest result in bytes.
+        recall: (run id, position) -> the stored result there; what expressions read.
     """
 
     def __init__(
@@ -48,11 +51,13 @@ class Runner:
         retry_of: Callable[[str], Retry],
         context_of: ContextOf,
         payload_limit: Callable[[], int],
+        recall: Callable[[str, str], bytes | None],
     ) -> None:
         self._plans = plans
         self._decide = decide
         self._context_of = context_of
         self._payload_limit = payload_limit
+        self._recall = recall
         self._deadlines = Deadlines()
         self._judge = Judge(retry_of, random.random)
 
@@ -63,10 +68,13 @@ class Runner:
             BaseException: What the function raised; the attempt is settled by then.
         """
         try:
-            result = self._perform(stage, attempt)
-            edges = follow(
-                self._plans.get(attempt.plan_hash), attempt.position, result, self._decide
-            )
+            scope = self._scope(attempt)
+            if scope is None:
+                result, decide = self._perform(stage, attempt, attempt.payload), self._decide
+            else:
+                payload = scope.received(attempt.position, attempt.payload)
+                result, decide = self._perform(stage, attempt, payload), scope.decide
+            edges = follow(self._plans.get(attempt.plan_hash), attempt.position, result, decide)
         except BaseException as error:
             if type(error) is Struck:
                 error = DeadlineExceeded(stage.name, stage.timeout_ms or 0)
@@ -75,14 +83,34 @@ class Runner:
         attempt.settle(Done(result, edges))
 
     def relay(self, attempt: Attempt) -> None:
-        """The built-in stage that hands its input on."""
+        """The built-in stage that hands its input, or what expressions make of it, on."""
         plan = self._plans.get(attempt.plan_hash)
-        attempt.settle(
-            Done(attempt.payload, follow(plan, attempt.position, attempt.payload, self._decide))
-        )
+        scope = self._scope(attempt)
+        value, decide = attempt.payload, self._decide
+        try:
+            if scope is not None:
+                value, decide = scope.received(attempt.position, value), scope.decide
+                self._check_size("an expression", value)
+            edges = follow(plan, attempt.position, value, decide)
+        except HOPELESS as error:
+            attempt.settle(Dead(error.code, Failure.of(error)))
+            raise
+        attempt.settle(Done(value, edges))
 
-    def _perform(self, stage: Stage[..., Any], attempt: Attempt) -> bytes:
-        inputs = stage.inputs.decode(attempt.payload)
+    def _scope(self, attempt: Attempt) -> Scope | None:
+        """What the expressions of the attempt's plan may read; None where it has none."""
+        plan = self._plans.get(attempt.plan_hash)
+        if not plan.expressive:
+            return None
+        run = attempt.run_id
+        return Scope(plan, lambda position: self._recall(run, position), self._decide)
+
+    def _check_size(self, what: str, value: bytes) -> None:
+        if len(value) > self._payload_limit():
+            raise PayloadTooLarge(what, len(value), self._payload_limit())
+
+    def _perform(self, stage: Stage[..., Any], attempt: Attempt, payload: bytes) -> bytes:
+        inputs = stage.inputs.decode(payload)
         timeout_ms = stage.timeout_ms
         context = None
         if stage.context_parameter is not None:
@@ -94,10 +122,7 @@ class Runner:
             with self._deadlines.within(timeout_ms) if timeout_ms else _NO_DEADLINE:
                 value = stage.invoke(inputs, context)
         result = stage.output.encode(value)
-        if len(result) > self._payload_limit():
-            raise PayloadTooLarge(
-                f"the result of stage {stage.name!r}", len(result), self._payload_limit()
-            )
+        self._check_size(f"the result of stage {stage.name!r}", result)
         return result
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
+from engine.workflow.bound import Bound, Kept
 from engine.workflow.choose import Choose
 from engine.workflow.drafts import (
     BackDraft,
@@ -58,7 +59,7 @@ def compiled(name: str, flow: Flow) -> Plan:
     built = compiler.build(flow)
     ends = compiler.settled(built.ends)
     compiler.connect(ends, compiler.draft(EndDraft()))
-    return Plan(name, tuple(draft.node() for draft in compiler.drafts))
+    return Plan(name, tuple(draft.node() for draft in compiler.drafts), compiler.steps)
 
 
 @dataclass(slots=True)
@@ -72,16 +73,21 @@ class _Built:
 class _Compiler:
     def __init__(self, home: Home) -> None:
         self.drafts: list[Draft] = []
+        self.steps: dict[str, int] = {}
         self._home = home
         self._net: Net | None = None
         self._depth = 0
 
-    def build(self, flow: Flow) -> _Built:  # noqa: C901, PLR0911 - one per kind of flow
+    def build(self, flow: Flow) -> _Built:  # noqa: C901, PLR0911, PLR0912 - one per kind of flow
         match flow:
             case Stage():
                 return self._stage(cast("Stage[..., object]", flow), None)
             case Undoable():
                 return self._undoable(flow)
+            case Bound():
+                return self._bound(flow)
+            case Kept():
+                return self._kept(flow)
             case Chain():
                 return self._chain(flow)
             case Parallel():
@@ -141,6 +147,23 @@ class _Compiler:
         by = cast("Stage[..., object]", flow.by)
         undo = UndoBy(by.name, by.queue, by.priority)
         return self._stage(cast("Stage[..., object]", flow.stage), undo)
+
+    def _bound(self, flow: Bound) -> _Built:
+        built = self.build(flow.flow)
+        (draft,) = built.ends
+        assert isinstance(draft, StageDraft | RelayDraft)
+        draft.bind = flow.bind
+        return built
+
+    def _kept(self, flow: Kept) -> _Built:
+        built = self.build(flow.flow)
+        if len(built.ends) > 1 or not isinstance(built.ends[0], StageDraft | RelayDraft):
+            # Only what a message gives is stored by its position.
+            relay = self._relay()
+            self.connect(built.ends, relay)
+            built.ends = [relay]
+        self.steps[flow.step] = built.ends[0].number
+        return built
 
     def _chain(self, flow: Chain) -> _Built:
         whole = self.build(flow.parts[0])
@@ -207,7 +230,7 @@ class _Compiler:
         return relay.number, self.settled(built.ends)
 
     def _choose(self, flow: Choose) -> _Built:
-        choose = self.draft(ChooseDraft(decider=flow.decider.name))
+        choose = self.draft(ChooseDraft(decider=flow.decider.name, when=flow.when))
         ends: list[Draft] = []
         for case, branch in flow.cases.items():
             built = self.build(branch)
@@ -265,9 +288,9 @@ class _Compiler:
 
 
 def _begins_with_stage(flow: Flow) -> bool:
-    while isinstance(flow, Chain):
-        flow = flow.parts[0]
-    return isinstance(flow, Stage | Undoable)
+    while isinstance(flow, Chain | Kept):
+        flow = flow.parts[0] if isinstance(flow, Chain) else flow.flow
+    return isinstance(flow, Stage | Undoable | Bound)
 
 
 def _home(flow: Flow) -> Home:

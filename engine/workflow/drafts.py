@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from engine.workflow.plan import (
     BackNode,
+    Bind,
     Catch,
     ChildNode,
     ChooseNode,
@@ -88,11 +89,19 @@ class StageDraft(Draft):
     queue: str = ""
     priority: int | None = None
     undo: UndoBy | None = None
+    bind: Bind | None = None
 
     def node(self) -> Node:
         """Return the finished node."""
         return StageNode(
-            self.stage, self.queue, self.next, self.priority, self.member, self.undo, self.catch
+            self.stage,
+            self.queue,
+            self.next,
+            self.priority,
+            self.member,
+            self.undo,
+            self.catch,
+            self.bind,
         )
 
 
@@ -104,6 +113,7 @@ class RelayDraft(Draft):
     priority: int | None = None
     delay_ms: int = 0
     until: str | None = None
+    bind: Bind | None = None
 
     def node(self) -> Node:
         """Return the finished node."""
@@ -115,6 +125,7 @@ class RelayDraft(Draft):
             self.delay_ms,
             self.until,
             self.catch,
+            self.bind,
         )
 
 
@@ -198,10 +209,11 @@ class ChooseDraft(Draft):
     decider: str = ""
     cases: dict[str, int] = field(default_factory=dict[str, int])
     otherwise: int | None = None
+    when: tuple[str, ...] = ()
 
     def node(self) -> Node:
         """Return the finished node."""
-        return ChooseNode(self.decider, self.cases, self.otherwise)
+        return ChooseNode(self.decider, self.cases, self.otherwise, self.when)
 
 
 @dataclass(slots=True)

@@ -81,7 +81,11 @@ def _arrows(node: Node) -> list[tuple[str, int]]:  # noqa: PLR0911 - one per kin
             pages = [] if node.pages is None else [("pages", node.pages)]
             return [*pages, ("item", node.body)]
         case ChooseNode():
-            cases = list(node.cases.items())
+            # An expression is known by its text; its language does not help who looks.
+            cases = [
+                (case.partition(":")[2] if case in node.when else case, number)
+                for case, number in node.cases.items()
+            ]
             return cases if node.otherwise is None else [*cases, ("otherwise", node.otherwise)]
         case EndNode():
             return []

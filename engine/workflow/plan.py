@@ -11,12 +11,16 @@ no fixed places, there the item's index is the member.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
 
 from engine.workflow.names import RELAY_STAGE
+
+Bind = str | tuple[str, ...]
+"""An expression whose value a node receives, or several whose values are an array of inputs."""
 
 
 class Catch(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -40,7 +44,10 @@ class UndoBy(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class StageNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="stage"):
-    """A stage to run; the plan carries all a message needs."""
+    """A stage to run; the plan carries all a message needs.
+
+    `bind` holds the expressions whose values it receives; without it, it receives what flows in.
+    """
 
     stage: str
     queue: str
@@ -49,12 +56,14 @@ class StageNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind
     member: int | None = None
     undo: UndoBy | None = None
     catch: Catch | None = None
+    bind: Bind | None = None
 
 
 class RelayNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="relay"):
     """The built-in stage that hands on its input: a pause, or where a join needs a message.
 
-    `until` names the function that knows when the pause ends.
+    `until` names the function, or is the expression, that knows when the pause ends. With `bind`
+    it hands on the values of expressions instead.
     """
 
     queue: str
@@ -64,6 +73,7 @@ class RelayNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind
     delay_ms: int = 0
     until: str | None = None
     catch: Catch | None = None
+    bind: Bind | None = None
 
     @property
     def stage(self) -> str:
@@ -171,11 +181,15 @@ class BackNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind"
 
 
 class ChooseNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="choose"):
-    """The decider names the case to go on with."""
+    """The decider names the case to go on with.
+
+    With `when`, every case stands under a condition, and the first in its order that holds counts.
+    """
 
     decider: str
     cases: dict[str, int]
     otherwise: int | None = None
+    when: tuple[str, ...] = ()
 
 
 class EndNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="end"):
@@ -225,9 +239,10 @@ class ToEnd(NamedTuple):
 Route = ToStage | ToJoin | ToEnd
 
 
-class _Document(msgspec.Struct, frozen=True):
+class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     nodes: tuple[Node, ...]
+    steps: dict[str, int] = {}
 
 
 _decoder = msgspec.json.Decoder(_Document)
@@ -235,11 +250,20 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 
 class Plan:
-    """An immutable graph of nodes. Two plans are the same if their hashes are."""
+    """An immutable graph of nodes. Two plans are the same if their hashes are.
 
-    def __init__(self, name: str, nodes: tuple[Node, ...]) -> None:
+    Attributes:
+        name: of the pipeline.
+        nodes: by their ids.
+        steps: the node whose result is `steps.<name>.output` in the expressions of the plan.
+    """
+
+    def __init__(
+        self, name: str, nodes: tuple[Node, ...], steps: Mapping[str, int] | None = None
+    ) -> None:
         self.name = name
         self.nodes = nodes
+        self.steps = dict(steps or {})
 
     @classmethod
     def of_stage(cls, stage: str, queue: str, priority: int | None) -> Plan:
@@ -250,7 +274,7 @@ class Plan:
     def from_json(cls, raw: bytes) -> Plan:
         """Return the plan that `to_json` wrote; raises msgspec.DecodeError."""
         document = _decoder.decode(raw)
-        return cls(document.name, document.nodes)
+        return cls(document.name, document.nodes, document.steps)
 
     def to_json(self) -> bytes:
         """Return the canonical JSON: sorted keys, no white space, defaults left out."""
@@ -258,7 +282,7 @@ class Plan:
 
     @cached_property
     def _json(self) -> bytes:
-        return _encoder.encode(_Document(self.name, self.nodes))
+        return _encoder.encode(_Document(self.name, self.nodes, self.steps))
 
     @cached_property
     def hash(self) -> str:
@@ -289,6 +313,15 @@ class Plan:
                 return ToEnd()
             case _:
                 return None
+
+    @cached_property
+    def expressive(self) -> bool:
+        """Whether there are expressions in it."""
+        return any(
+            bool(getattr(node, "bind", None) or getattr(node, "when", None))
+            or any(":" in (getattr(node, name, None) or "") for name in ("decider", "until"))
+            for node in self.nodes
+        )
 
     def stages(self) -> tuple[str, ...]:
         """Return the names of all stages in reading order, each once, built-in ones left out."""
