@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from engine.flows.cost import Refused
 
 Path = tuple[str, ...]
+Units = Callable[[Path, int], int]
+"""(path, limit) -> units of the value there; raises TooCostly over the limit."""
 
 MACROS = ("all", "exists", "exists_one", "filter")
 _LITERALS = ("true", "false", "null", "in")
@@ -52,14 +54,25 @@ class Words:
     mentions: int = 0
     macros: bool = False
 
-    def most_units(self, units: Callable[[Path], int]) -> int:
-        """Return what an evaluation can cost at most; `units` knows the size of a path's value."""
-        outside = sum(units(path) for path in self.outside)
+    def most_units(self, units: Units, limit: int) -> int:
+        """Return what an evaluation can cost at most.
+
+        Raises:
+            TooCostly: it is certain to be more than the limit; no more than that was measured.
+        """
+        outside = _sum(self.outside, units, limit // max(self.count, 1))
         if not self.macros:
             return self.count * (outside + self.count)
-        inside = sum(units(path) for path in self.inside)
+        inside = _sum(self.inside, units, limit // max(self.count, 1))
         elements = outside + self.count
         return self.count * (outside + elements * (1 + inside + self.mentions))
+
+
+def _sum(paths: list[Path], units: Units, limit: int) -> int:
+    total = 0
+    for path in paths:
+        total += units(path, limit - total)
+    return total
 
 
 def words_of(text: str) -> Words:

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from engine.errors import ExtraMissing, nearest
-from engine.flows.cel_words import MACROS, Path, words_of
+from engine.flows.cel_words import MACROS, Path, Units, words_of
 from engine.flows.cost import MAX_CEL_UNITS, Refused, TooCostly, check_text, units_of
 from engine.flows.reads import Reads, reads_of
 
@@ -24,7 +24,7 @@ FUNCTIONS = (
 )  # fmt: skip
 """Pure, and linear in what they are given. `matches` is left out: its cost is its pattern's."""
 
-_CALLED = re.compile(r"[A-Za-z]\w*")
+_CALLED = re.compile(r"[A-Za-z_]\w*")
 _FAILS = (LookupError, ArithmeticError, TypeError, ValueError, RuntimeError)
 _FAILURES: tuple[tuple[type[Exception], str], ...] = (
     (KeyError, "reads a field that is not there; ask has(...) first"),
@@ -63,7 +63,7 @@ class CelExpression:
             TooCostly: it could cost more than the limit on these values.
             Refused: it has none; the words hold no values.
         """
-        if self._words.most_units(lambda path: _units_at(scope, path)) > MAX_CEL_UNITS:
+        if self._words.most_units(_measure(scope), MAX_CEL_UNITS) > MAX_CEL_UNITS:
             raise TooCostly
         try:
             return self._program.execute(dict(scope))
@@ -92,10 +92,13 @@ def _first_complaint(error: Exception) -> str:
     return f"{found[2].partition(' expecting ')[0].strip()[:120]} (character {found[1]})"
 
 
-def _units_at(scope: Mapping[str, Any], path: Path) -> int:
-    found: Any = scope
-    for name in path:
-        if not isinstance(found, Mapping) or name not in found:
-            return 1 if isinstance(found, Mapping) else units_of(found, MAX_CEL_UNITS)
-        found = found[name]
-    return units_of(found, MAX_CEL_UNITS)
+def _measure(scope: Mapping[str, Any]) -> Units:
+    def measured(path: Path, limit: int) -> int:
+        found: Any = scope
+        for name in path:
+            if not isinstance(found, Mapping) or name not in found:
+                return 1 if isinstance(found, Mapping) else units_of(found, limit)
+            found = found[name]
+        return units_of(found, limit)
+
+    return measured

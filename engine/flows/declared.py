@@ -173,7 +173,9 @@ def source_name(source: Source) -> str:
 
 
 def _is_path(source: Source) -> bool:
-    return isinstance(source, str) and not source.lstrip().startswith("{") and "\n" not in source
+    if not isinstance(source, str) or not source.strip():
+        return False
+    return not source.lstrip().startswith("{") and "\n" not in source
 
 
 def _checked(

@@ -99,7 +99,8 @@ class Reader:
         steps = data.get("steps")
         if not isinstance(steps, list):
             return None
-        sequence = self._sequence(steps, "steps", 1)
+        sequence = Step(SEQUENCE, "steps")
+        self._flows_of(sequence, "", steps, 0)
         given = data.get("bindings")
         bindings = given if isinstance(given, dict) else {}
         self._constant(data.get("context"), "context")
@@ -203,6 +204,8 @@ class Reader:
         if isinstance(chosen, list):
             if cases is not None:
                 self.complain(f"{step.path}.cases", "a list of conditions has its cases in it")
+            if not chosen:
+                self.complain(f"{step.path}.choose", "it is empty; give one case or more")
             for number, case in enumerate(chosen):
                 self._case(step, case, f"choose[{number}]", depth)
             return

@@ -105,9 +105,9 @@ def _chain(tree: Tree) -> tuple[str, ...]:
     if not path or tree["type"] != "subexpression" or first["type"] in _LED[1:]:
         return path
     for child in rest:
+        path = (*path, *_chain(child))
         if child["type"] != "field":
             break
-        path = (*path, child["value"])
     return path
 
 

@@ -180,6 +180,8 @@ class Translation:
             if name not in known:
                 problem = f"stage {stage.name!r} has no input {name!r}; it has {', '.join(known)}"
                 self._complain(said.path, problem, nearest(name, known))
+        if len(self.problems) > before:
+            return None
         codes = [self._input(step, stage, field, given) for field in stage.inputs.fields]
         if len(self.problems) > before or None in codes:
             return None

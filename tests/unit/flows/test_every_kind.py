@@ -99,7 +99,9 @@ def test_a_parallel_group(definitions) -> None:
 @pytest.mark.parametrize("need", ["all", "ended", 1, 2])
 def test_a_group_with_a_need(definitions, need) -> None:
     inc, double = named(definitions, "inc", "double")
-    same(definitions, [{"parallel": ["inc", "double"], "need": need}], gather(inc, double, need=need))
+    same(
+        definitions, [{"parallel": ["inc", "double"], "need": need}], gather(inc, double, need=need)
+    )
 
 
 def test_a_race(definitions) -> None:
