@@ -25,7 +25,8 @@ Units = Callable[[Path, int], int]
 """(path, limit) -> units of the value there; raises TooCostly over the limit."""
 
 MACROS = ("all", "exists", "exists_one", "filter")
-_LITERALS = ("true", "false", "null", "in")
+_TYPES = ("int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type")
+_LITERALS = ("true", "false", "null", "in", *_TYPES)
 _WORD = re.compile(
     r"""(?P<space>\s+|//[^\n]*)
     |(?P<text>[bBrR]{0,2}(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'))
