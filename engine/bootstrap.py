@@ -79,13 +79,14 @@ class Engine:
         self.instruments = Instruments()
         self._places: dict[tuple[str, str, int | None], tuple[int, int]] = {}
         self.plans = Plans(self._stored_plan)
+        insight = Insight(lambda: self.store, self.plans)
         self.runner = Runner(
             self.plans,
             self.definitions.decide,
             retry_of=self._retry_of,
-            context_of=Insight(lambda: self.store, self.plans).context_of,
+            context_of=insight.context_of,
             payload_limit=lambda: self.settings.max_payload_bytes,
-            recall=self._stored_result,
+            recall=insight.recall,
         )
         self.broker = RedisBroker(
             middleware=ours(Tracer(0.0), self.instruments, lambda: self.settings),
@@ -137,9 +138,6 @@ class Engine:
 
     def _policy(self, queue: str) -> QueuePolicy:
         return self.settings.policy(queue)
-
-    def _stored_result(self, run: str, position: str) -> bytes | None:
-        return self.store.runs.output(run, position)
 
     def _stored_plan(self, plan: str) -> bytes | None:
         return self.store.runs.plan(plan)
@@ -252,8 +250,7 @@ class Engine:
         if len(start.payload) > limit:
             raise PayloadTooLarge(definition.name, len(start.payload), limit)
         plan = definition.plan()
-        scope = Scope(plan, nothing_yet, self.definitions.decide)
-        edges = begin(plan, start.payload, scope.decide)
+        edges = begin(plan, start.payload, Scope(plan, nothing_yet, self.definitions.decide).decide)
         if start.priority is not None:
             edges = [_with_priority(edge, start.priority) for edge in edges]
         if start.delay_ms and not (len(edges) == 1 and type(edges[0]) is Send):
