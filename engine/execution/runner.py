@@ -73,7 +73,8 @@ class Runner:
                 result, decide = self._perform(stage, attempt, attempt.payload), self._decide
             else:
                 payload = scope.received(attempt.position, attempt.payload)
-                result, decide = self._perform(stage, attempt, payload), scope.decide
+                result = self._perform(stage, attempt, payload)
+                decide = scope.behind(attempt.position, result)
             edges = follow(self._plans.get(attempt.plan_hash), attempt.position, result, decide)
         except BaseException as error:
             if type(error) is Struck:
@@ -89,8 +90,9 @@ class Runner:
         value, decide = attempt.payload, self._decide
         try:
             if scope is not None:
-                value, decide = scope.received(attempt.position, value), scope.decide
+                value = scope.received(attempt.position, value)
                 self._check_size("an expression", value)
+                decide = scope.behind(attempt.position, value)
             edges = follow(plan, attempt.position, value, decide)
         except HOPELESS as error:
             attempt.settle(Dead(error.code, Failure.of(error)))

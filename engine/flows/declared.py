@@ -19,7 +19,7 @@ from engine.clock import Duration
 from engine.errors import FlowInvalid, FlowProblem
 from engine.flows.document import Document, Reader
 from engine.flows.reading import read_file, read_text
-from engine.flows.reads import CONTEXT, INPUT
+from engine.flows.scope import wrapped
 from engine.flows.translation import Translation
 from engine.workflow import registry
 from engine.workflow.payload import InputCodec
@@ -32,8 +32,6 @@ DEFAULT_NAME = "flow"
 
 Source = str | Path | Mapping[str, Any]
 """A path, the text itself (it begins with a brace or has a line end), or its plain data."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Declared(Pipeline):
@@ -70,8 +68,7 @@ class Declared(Pipeline):
         """Return the payload of a run from its input as JSON."""
         if not self._wrapped:
             return given
-        chosen = self.context if context is None else context
-        return _encode({INPUT: msgspec.Raw(given), CONTEXT: chosen})
+        return wrapped(given, self.context if context is None else context)
 
     def one_start(
         self,

@@ -13,7 +13,7 @@ that made this message visible, or in an earlier one, so that reading them later
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -32,6 +32,8 @@ Recall = Callable[[str], bytes | None]
 START = "~start"
 """The step that keeps input and context; `~` cannot begin the id of a step."""
 
+_WRAPPED = {"~input": INPUT, "~context": CONTEXT}
+
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -39,6 +41,21 @@ _encode = msgspec.json.Encoder().encode
 def nothing_yet(position: str) -> bytes | None:  # noqa: ARG001 - a Recall
     """The `Recall` of a run that has only begun."""
     return None
+
+
+def wrapped(given: bytes, context: Mapping[str, Any]) -> bytes:
+    """Return the payload of a run whose expressions read its input or context."""
+    return _encode({"~input": msgspec.Raw(given), "~context": context})
+
+
+def begun_with(payload: Any) -> dict[str, Any]:
+    """Return input and context of a run by its payload.
+
+    A child run is begun with what flows into it: that is its input, and it has no context.
+    """
+    if isinstance(payload, dict) and payload.keys() == _WRAPPED.keys():
+        return {name: payload[key] for key, name in _WRAPPED.items()}
+    return {INPUT: payload, CONTEXT: {}}
 
 
 class Scope:
@@ -54,6 +71,7 @@ class Scope:
         self._plan = plan
         self._recall = recall
         self._decide = decide
+        self._ended: dict[str, bytes] = {}
 
     def received(self, position: str, payload: bytes) -> bytes:
         """Return what the node at `position` receives: the payload, or what its `bind` makes of it.
@@ -69,6 +87,14 @@ class Scope:
         if isinstance(node.bind, str):
             return _encode(self._value(node.bind, payload))
         return _encode([self._value(code, payload) for code in node.bind])
+
+    def behind(self, position: str, result: bytes) -> Decide:
+        """Return the `Decide` for what follows the attempt at `position`.
+
+        Its result is stored in the very commit that these decisions lead to, so it is told here.
+        """
+        self._ended[position] = result
+        return self.decide
 
     def decide(self, name: str, value: bytes) -> str:
         """Return the word for what is decided, by a function or an expression; a `Decide`.
@@ -90,14 +116,19 @@ class Scope:
         if VALUE in reads.names:
             scope[VALUE] = _decode(value)
         if INPUT in reads.names or CONTEXT in reads.names:
-            scope |= self._recalled(START, written)
+            scope |= begun_with(self._recalled(START, written))
         if reads.steps:
             scope[STEPS] = {step: {OUTPUT: self._recalled(step, written)} for step in reads.steps}
         return code.value(scope)
 
     def _recalled(self, step: str, written: str) -> Any:
         number = self._plan.steps.get(step)
-        found = None if number is None else self._recall(str(number))
+        if number is None:
+            found = None
+        elif str(number) in self._ended:
+            found = self._ended[str(number)]
+        else:
+            found = self._recall(str(number))
         if found is None:
             raise ExpressionFailed(written, f"reads step {step!r}, whose result is not stored")
         return _decode(found)

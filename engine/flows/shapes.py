@@ -36,7 +36,7 @@ Fields = dict[str, Field]
 DOCUMENT: Fields = {
     "$schema": Field(_TEXT, "Where an editor finds this schema; not read."),
     "id": Field(
-        {"type": "string", "minLength": 1, "maxLength": 200},
+        {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^\S*$"},
         "The idempotency key of the run: the same id again gives the first run. Without it, every "
         "start is a run of its own under a UUIDv7.",
     ),

@@ -14,6 +14,7 @@ from engine.errors import RunFailed
 from engine.flows import load
 from engine.workflow.plan import Plan
 from engine.workflow.run import Run
+from tests.architecture.reading import ROOT, python_examples
 
 PUSH = """
 name: push
@@ -153,6 +154,34 @@ def test_an_expression_that_fails_is_a_dead_letter_at_once(
     letter = stages.store.letters.read(f"{run.id}:{position}")
     assert letter is not None
     assert (letter.reason, letter.attempt) == ("expression_failed", 1)
+
+
+def test_a_binding_that_gives_an_each_no_list_is_a_dead_letter_at_once(
+    stages: Engine, worker: Worker
+) -> None:
+    worker.start()
+    run = load({"steps": [{"each": "climb", "bind": {"cel": "value + 1"}}, "close"]}).start(1)
+    with pytest.raises(RunFailed):
+        ended(run)
+    letter = stages.store.letters.read(f"{run.id}:0")
+    assert letter is not None
+    assert letter.reason == "payload_invalid"
+
+
+def test_the_example_of_the_page_runs(engine: Engine, worker: Worker) -> None:
+    page = ROOT / "docs/flows.md"
+    exec(compile(python_examples(page)[0], "docs/flows.md", "exec"), {"__name__": "docs_flows"})
+    (example, *_) = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    worker.start()
+    flow = load(example)
+    assert ended(flow.start({"repo": "x", "files": ["a.py", "bb.py", "c.rs"]})) == {
+        "repo": "core/x",
+        "told": "a.py, bb.py, c.rs",
+        "by": "7d1f",
+    }
+    assert ended(flow.start({"repo": "x", "files": ["abc"]}))["told"] == "all clear"
+    draft = flow.start({"repo": "x", "files": [], "draft": True}, context={})
+    assert ended(draft)["told"] == "a draft"
 
 
 def test_a_bound_stage_retries_with_the_same_input(stages: Engine, worker: Worker) -> None:

@@ -28,9 +28,10 @@ class ScopedInterpreter(Interpreter):
             received = scope.received(message.position, message.input)
             self.inputs[message.position] = received
             result = self.attempt(message.__class__(**_with(message, received)))
+            decide_behind = scope.behind(message.position, result)
+            self.apply(follow(self.plan, message.position, result, decide_behind))
             if "." not in message.position:
-                self.results[message.position] = result
-            self.apply(follow(self.plan, message.position, result, scope.decide))
+                self.results[message.position] = result  # as late as a commit stores it
         assert not self.joins, "every join has fired"
         (end,) = self.ends
         return end

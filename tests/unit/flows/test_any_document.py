@@ -154,12 +154,16 @@ def _bare(node: dict[str, Any]) -> dict[str, Any]:
 # -- bindings: a document of steps that read each other, against a plain evaluation of it
 
 
+def _outputs(steps: list[str]) -> list[str]:
+    return [f"steps.{name}.output" for name in steps]
+
+
 @st.composite
 def documents(draw: st.DrawFn) -> list[Any]:
     numbers = count()
 
     def reading(visible: list[str]) -> str:
-        names = ["value", "input", "context.c", *(f"steps.{name}.output" for name in visible)]
+        names = ["value", "input", "context.c", *_outputs(visible)]
         return f"[{', '.join(draw(st.lists(st.sampled_from(names), min_size=1, max_size=3)))}]"
 
     def step(visible: list[str], depth: int, *, many: bool) -> tuple[Any, str]:
@@ -174,9 +178,10 @@ def documents(draw: st.DrawFn) -> list[Any]:
             made["bind"] = reading(visible)
             made["each"] = steps(visible, depth - 1, many=True)
         elif shape == "choose":
-            which = draw(st.booleans())
-            made["choose"] = [{"when": f"size(string(size(context.c))) > {int(which)}",
-                               "then": steps(visible, depth - 1, many=many)}]  # fmt: skip
+            read = draw(st.sampled_from(["context.c", "input", *_outputs(visible)]))
+            made["choose"] = [
+                {"when": f"type({read}) == list", "then": steps(visible, depth - 1, many=many)}
+            ]
             made["otherwise"] = steps(visible, depth - 1, many=many)
         else:
             made["stage"] = draw(st.sampled_from(["tag", "measure"]))
@@ -209,7 +214,8 @@ def evaluated(step: Any, value: Any, scope: dict[str, Any]) -> Any:
     if "each" in step:
         return [evaluated(step["each"], item, scope) for item in value]
     if "choose" in step:
-        holds = step["choose"][0]["when"].endswith("> 0")
+        read = step["choose"][0]["when"].removeprefix("type(").removesuffix(") == list")
+        holds = isinstance(scope[read], list)
         return evaluated(step["choose"][0]["then"] if holds else step["otherwise"], value, scope)
     return DEFINITIONS.stage(step["stage"])(value)
 

@@ -58,14 +58,14 @@ FULL = {
 def test_the_document_says_key_tenant_priority_and_context(engine) -> None:
     load(FULL).start(4)
     payload, options = engine.starts[0]
-    assert payload == {"input": 4, "context": {"who": "me"}}
+    assert payload == {"~input": 4, "~context": {"who": "me"}}
     assert options == {"tenant": "acme", "key": "order-7", "delay_ms": 0, "priority": 8}
 
 
 def test_a_start_says_it_better(engine) -> None:
     load(FULL).start(4, tenant="other", key="k", priority=0, delay="2s", context={"n": 1})
     payload, options = engine.starts[0]
-    assert payload == {"input": 4, "context": {"n": 1}}
+    assert payload == {"~input": 4, "~context": {"n": 1}}
     assert options == {"tenant": "other", "key": "k", "delay_ms": 2_000, "priority": 0}
 
 
@@ -91,7 +91,7 @@ def test_it_starts_without_blocking_and_in_bulk(engine) -> None:
     asyncio.run(_started(load(FULL)))
     load(FULL).start_many([1, 2], keys=["a", "b"])
     load(FULL).start_many([3])
-    assert [payload["input"] for payload, _ in engine.starts] == [4, 1, 2, 3]
+    assert [payload["~input"] for payload, _ in engine.starts] == [4, 1, 2, 3]
     assert [options["key"] for _, options in engine.starts] == ["order-7", "a", "b", None]
     assert {options["tenant"] for _, options in engine.starts} == {"acme"}
 
@@ -104,12 +104,12 @@ def test_the_input_is_checked_against_the_first_stage(engine) -> None:
         load(unbound).start("four")
     assert load(unbound).start(4)
     load({"steps": ["pair", {"stage": "double", "bind": "input[1]"}]}).start(1, 2)
-    assert engine.starts[-1][0] == {"input": [1, 2], "context": {}}
+    assert engine.starts[-1][0] == {"~input": [1, 2], "~context": {}}
 
 
 def test_an_id_that_is_no_key_is_refused_when_it_is_used(engine) -> None:
     with pytest.raises(KeyInvalid):
-        load({**PLAIN, "id": "with space"}).start(1)
+        load({**PLAIN, "id": "a\x01"}).start(1)
 
 
 def test_documents_come_and_go_without_taking_names(engine, definitions) -> None:

@@ -253,6 +253,12 @@ def test_context_and_input_are_read_anywhere(definitions) -> None:
     assert json.loads(walked(flow, definitions, 2)) == {"all": [1002, 1003], "first": 2}
 
 
+def test_a_child_reads_what_flows_into_it_as_its_input(definitions) -> None:
+    child = load(document("inc", {"stage": "show", "bind": "{given: input, context: context}"}))
+    given = ScopedInterpreter(child.plan(), definitions).run(b"3")
+    assert json.loads(json.loads(given)) == {"given": 3, "context": {}}
+
+
 def test_every_kind_of_step_can_be_bound(definitions) -> None:
     kinds = [
         {"each": "inc", "bind": "steps.upto.output"},

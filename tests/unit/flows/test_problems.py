@@ -184,6 +184,7 @@ def test_a_wrong_step_is_told(steps, path: str, words: str, near: str) -> None:
         ({"priority": "5"}, "priority", "'5' is not a whole number", ""),
         ({"name": "1x"}, "name", "cannot be used", ""),
         ({"id": ""}, "id", "0 entries", ""),
+        ({"id": "a b"}, "id", "cannot be used", ""),
         ({"id": "x" * 201}, "id", "201 entries", ""),
         ({"context": []}, "context", "is not an object", ""),
         ({"bindings": {"prase": "value"}}, "bindings.prase", "there is no step", "parse"),
