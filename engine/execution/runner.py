@@ -73,6 +73,7 @@ class Runner:
                 result, decide = self._perform(stage, attempt, attempt.payload), self._decide
             else:
                 payload = scope.received(attempt.position, attempt.payload)
+                self._check_size("an expression", payload)
                 result = self._perform(stage, attempt, payload)
                 decide = scope.behind(attempt.position, result)
             edges = follow(self._plans.get(attempt.plan_hash), attempt.position, result, decide)
