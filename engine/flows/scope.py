@@ -111,17 +111,17 @@ class Scope:
         try:
             reads = code.reads()
         except Refused as error:
-            raise ExpressionFailed(written, error.problem) from None
+            raise ExpressionFailed(code.text, error.problem) from None
         scope: dict[str, Any] = {}
         if VALUE in reads.names:
             scope[VALUE] = _decode(value)
         if INPUT in reads.names or CONTEXT in reads.names:
-            scope |= begun_with(self._recalled(START, written))
+            scope |= begun_with(self._recalled(START, code.text))
         if reads.steps:
-            scope[STEPS] = {step: {OUTPUT: self._recalled(step, written)} for step in reads.steps}
+            scope[STEPS] = {step: {OUTPUT: self._recalled(step, code.text)} for step in reads.steps}
         return code.value(scope)
 
-    def _recalled(self, step: str, written: str) -> Any:
+    def _recalled(self, step: str, text: str) -> Any:
         number = self._plan.steps.get(step)
         if number is None:
             found = None
@@ -130,5 +130,5 @@ class Scope:
         else:
             found = self._recall(str(number))
         if found is None:
-            raise ExpressionFailed(written, f"reads step {step!r}, whose result is not stored")
+            raise ExpressionFailed(text, f"reads step {step!r}, whose result is not stored")
         return _decode(found)
