@@ -69,12 +69,14 @@ class Engine:
         self.instruments = Instruments()
         self._places: dict[tuple[str, str, int | None], tuple[int, int]] = {}
         self.plans = Plans(self._stored_plan)
+        insight = Insight(lambda: self.store, self.plans)
         self.runner = Runner(
             self.plans,
             self.definitions.decide,
             retry_of=self._retry_of,
-            context_of=Insight(lambda: self.store, self.plans).context_of,
+            context_of=insight.context_of,
             payload_limit=lambda: self.settings.max_payload_bytes,
+            recall=insight.recall,
         )
         self.broker = RedisBroker(
             middleware=ours(

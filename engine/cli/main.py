@@ -15,6 +15,7 @@ from engine.cli import (
     demo,
     doctor,
     draw,
+    flows,
     new,
     plans,
     queues,
@@ -68,6 +69,7 @@ app.add_typer(tenants.app, name="tenants")
 app.add_typer(plans.app, name="plans")
 app.command("doctor")(doctor.doctor)
 app.command("draw")(draw.draw)
+app.add_typer(flows.app, name="flows")
 app.command("new")(new.new)
 app.command("demo")(demo.demo)
 

@@ -13,6 +13,9 @@ from engine.errors.definitions import (
     ConfigurationError,
     DefinitionInvalid,
     DuplicateName,
+    ExtraMissing,
+    FlowInvalid,
+    FlowProblem,
     InvalidDuration,
     NameInvalid,
     NoEngine,
@@ -32,6 +35,7 @@ from engine.errors.definitions import (
 from engine.errors.inputs import (
     AttributeInvalid,
     CursorInvalid,
+    ExpressionFailed,
     InputError,
     KeyInvalid,
     LengthsDiffer,
@@ -73,6 +77,7 @@ from engine.errors.store import (
 from engine.errors.tree import (
     CallboardError,
     did_you_mean,
+    nearest,
     shown,
 )
 
@@ -85,6 +90,10 @@ __all__ = [
     "DeadlineExceeded",
     "DefinitionInvalid",
     "DuplicateName",
+    "ExpressionFailed",
+    "ExtraMissing",
+    "FlowInvalid",
+    "FlowProblem",
     "IdempotentRunFailed",
     "InputError",
     "InvalidDuration",
@@ -132,5 +141,6 @@ __all__ = [
     "UnsafeEncoder",
     "WaitTimeout",
     "did_you_mean",
+    "nearest",
     "shown",
 ]

@@ -5,9 +5,12 @@ Owns: everything under `ConfigurationError`. Must not: speak of payloads or runs
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from engine.errors.tree import CallboardError, did_you_mean, shown
+
+_MAX_PROBLEMS = 50
 
 
 class ConfigurationError(CallboardError):
@@ -108,6 +111,51 @@ class TypesDoNotFit(ConfigurationError):
             f"{giver!r} {verb} {gives}, but {taker!r} takes {takes}. Change one of the two "
             "annotations or put a stage between them."
         )
+
+
+class FlowProblem(NamedTuple):
+    """One thing wrong with a declarative flow.
+
+    Attributes:
+        path: where, such as "steps[2].choose[0].when"; "" is the document.
+        problem: what, in words.
+        nearest: the valid name nearest to the one given, "" if none is near.
+    """
+
+    path: str
+    problem: str
+    nearest: str = ""
+
+    def __str__(self) -> str:
+        near = f" Did you mean {self.nearest!r}?" if self.nearest else ""
+        return f"{self.path or 'document'}: {self.problem}.{near}"
+
+
+class FlowInvalid(ConfigurationError):
+    """A declarative flow cannot be used as written; `problems` says where and why."""
+
+    code = "flow_invalid"
+
+    def __init__(self, problems: Sequence[FlowProblem], source: str = "") -> None:
+        self.problems = tuple(problems[:_MAX_PROBLEMS])
+        self.source = source
+        more = len(problems) - len(self.problems)
+        listed = "\n".join(f"  {problem}" for problem in self.problems)
+        super().__init__(
+            f"The flow{f' {shown(source)}' if source else ''} has {len(problems)} "
+            f"problem{'s' if len(problems) > 1 else ''}:\n{listed}"
+            f"{f' (and {more} more)' if more > 0 else ''}"
+        )
+
+
+class ExtraMissing(ConfigurationError):
+    """What was asked needs an optional part of Callboard that is not installed."""
+
+    code = "extra_missing"
+
+    def __init__(self, extra: str, what: str) -> None:
+        self.extra, self.what = extra, what
+        super().__init__(f"{what} needs an extra: pip install 'callboard[{extra}]'.")
 
 
 class UnsafeEncoder(ConfigurationError):

@@ -134,3 +134,15 @@ class NoCaseMatches(InputError):
             f"{decider!r} chose {shown(case)}, which is none of {', '.join(self.cases)}. "
             "Add the case or give choose(..., otherwise=...)."
         )
+
+
+class ExpressionFailed(InputError):
+    """An expression of a declarative flow has no usable value here. The message holds no values."""
+
+    code = "expression_failed"
+
+    def __init__(self, expression: str, problem: str) -> None:
+        self.expression, self.problem = shown(expression), problem
+        super().__init__(
+            f"The expression {shown(expression)} {problem}. Correct the flow or what it was given."
+        )

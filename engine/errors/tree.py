@@ -13,11 +13,17 @@ from typing import Any
 _SHOWN_CHARS = 120
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `" Did you mean 'x'?"` for the nearest known name, or `""` when none is near."""
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the nearest known name, or `""` when none is near."""
     lowered = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(str(name).lower(), list(lowered), n=1, cutoff=0.6)
-    return f" Did you mean {lowered[near[0]]!r}?" if near else ""
+    return lowered[near[0]] if near else ""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `" Did you mean 'x'?"` for the nearest known name, or `""` when none is near."""
+    near = nearest(name, known)
+    return f" Did you mean {near!r}?" if near else ""
 
 
 def shown(value: object) -> str:

@@ -28,6 +28,10 @@ class Insight:
         self._store = store
         self._plans = plans
 
+    def recall(self, run_id: str, position: str) -> bytes | None:
+        """The stored result of a run at a position, JSON; None where there is none."""
+        return self._store().runs.output(run_id, position)
+
     def context_of(self, attempt: Attempt, deadline_at_ms: int | None) -> Context:
         """The context of one attempt."""
         watch = _Watch(self._store, attempt)

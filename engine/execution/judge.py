@@ -8,7 +8,13 @@ from typing import Any
 from dramatiq.errors import Retry as AskedForRetry
 from dramatiq.middleware import Shutdown
 
-from engine.errors import NoCaseMatches, PayloadInvalid, PayloadTooLarge, UnknownPlan
+from engine.errors import (
+    ExpressionFailed,
+    NoCaseMatches,
+    PayloadInvalid,
+    PayloadTooLarge,
+    UnknownPlan,
+)
 from engine.workflow.attempt import Attempt
 from engine.workflow.failure import Failure
 from engine.workflow.outcome import Dead, Outcome, RetryAt, Snoozed
@@ -16,7 +22,7 @@ from engine.workflow.retry import Retry
 from engine.workflow.stage import Stage
 
 # Trying again cannot help: the same input meets the same code.
-_HOPELESS = (PayloadInvalid, PayloadTooLarge, NoCaseMatches)
+HOPELESS = (PayloadInvalid, PayloadTooLarge, NoCaseMatches, ExpressionFailed)
 _AFTER_SHUTDOWN_MS = 1
 
 
@@ -32,7 +38,7 @@ class Judge:
         if isinstance(error, Shutdown):
             return Snoozed(_AFTER_SHUTDOWN_MS)
         failure = Failure.of(error)
-        if isinstance(error, _HOPELESS):
+        if isinstance(error, HOPELESS):
             return Dead(error.code, failure)
         policy = stage.retry or self._retry_of(stage.queue)
         if not isinstance(error, (AskedForRetry, UnknownPlan)) and not policy.covers(error):

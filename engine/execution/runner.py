@@ -18,8 +18,9 @@ from dramatiq.logging import get_logger
 from engine.errors import DeadlineExceeded, PayloadInvalid, PayloadTooLarge, Problem, StoreError
 from engine.execution.batches import Batches
 from engine.execution.deadline import Deadlines, Stopped, Struck
-from engine.execution.judge import Judge
+from engine.execution.judge import HOPELESS, Judge
 from engine.execution.plans import Plans
+from engine.flows.scope import Scope
 from engine.telemetry.logs import shown_tail
 from engine.workflow.attempt import Attempt, Deferral
 from engine.workflow.batch import element_of
@@ -45,6 +46,7 @@ class Runner:
         retry_of: Retry policy of a queue, for stages that declare none.
         context_of: Makes the `Context` of an attempt with a deadline (ms since 1970, or None).
         payload_limit: Largest result in bytes.
+        recall: (run id, position) -> the stored result there; what expressions read.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class Runner:
         retry_of: Callable[[str], Retry],
         context_of: ContextOf,
         payload_limit: Callable[[], int],
+        recall: Callable[[str, str], bytes | None],
     ) -> None:
         self._plans = plans
         self._decide = decide
         self._context_of = context_of
         self._payload_limit = payload_limit
+        self._recall = recall
         self._deadlines = Deadlines()
         self._log = get_logger(__name__, type(self))  # type: ignore[no-untyped-call]
         self._judge = Judge(retry_of, random.random)
@@ -79,8 +83,15 @@ class Runner:
                 attempt.deferral = Deferral()
                 self.batches.add(stage, of, attempt)
                 return
-            result = self._perform(stage, attempt)
-            edges = follow(plan, attempt.position, result, self._decide, self._plans.get)
+            scope = self._scope(plan, attempt)
+            payload, decide = attempt.payload, self._decide
+            if scope is not None:
+                payload = scope.received(attempt.position, payload)
+                self._check_size("an expression", payload)
+            result = self._perform(stage, attempt, payload)
+            if scope is not None:
+                decide = scope.behind(attempt.position, result)
+            edges = follow(plan, attempt.position, result, decide, self._plans.get)
         except BaseException as error:
             if type(error) is Struck:
                 error = DeadlineExceeded(stage.name, stage.timeout_ms or 0)
@@ -144,10 +155,24 @@ class Runner:
         attempt.settle(self._caught(attempt, outcome) if type(outcome) is Dead else outcome)
 
     def relay(self, attempt: Attempt) -> None:
-        """The built-in stage that hands its input on; a StoreError as in `run`."""
+        """The built-in stage that hands its input, or what expressions make of it, on.
+
+        Raises:
+            StoreError: As in `run`.
+        """
         plan = self._plan_of(attempt)
-        edges = follow(plan, attempt.position, attempt.payload, self._decide, self._plans.get)
-        attempt.settle(Done(attempt.payload, edges, attempt.position in plan.bearers))
+        scope = self._scope(plan, attempt)
+        value, decide = attempt.payload, self._decide
+        try:
+            if scope is not None:
+                value = scope.received(attempt.position, value)
+                self._check_size("an expression", value)
+                decide = scope.behind(attempt.position, value)
+            edges = follow(plan, attempt.position, value, decide, self._plans.get)
+        except HOPELESS as error:
+            attempt.settle(self._caught(attempt, Dead(error.code, Failure.of(error))))
+            raise
+        attempt.settle(Done(value, edges, attempt.position in plan.bearers))
 
     def time_out(self, attempt: Attempt) -> None:
         """The built-in stage that ends a wait whose time is over."""
@@ -181,8 +206,26 @@ class Runner:
             attempt.settle(Snoozed(_STORE_AWAY_MS))  # the first outcome stays
             raise
 
-    def _perform(self, stage: Stage[..., Any], attempt: Attempt) -> bytes:
-        inputs = stage.inputs.decode(attempt.payload)
+    def _scope(self, plan: Plan, attempt: Attempt) -> Scope | None:
+        """What the expressions of the attempt's plan may read; None where it has none."""
+        if not plan.expressive:
+            return None
+
+        def recall(position: str) -> bytes | None:
+            try:
+                return self._recall(attempt.run_id, position)
+            except StoreError:
+                attempt.settle(Snoozed(_STORE_AWAY_MS))  # the first outcome stays
+                raise
+
+        return Scope(plan, recall, self._decide)
+
+    def _check_size(self, what: str, value: bytes) -> None:
+        if len(value) > self._payload_limit():
+            raise PayloadTooLarge(what, len(value), self._payload_limit())
+
+    def _perform(self, stage: Stage[..., Any], attempt: Attempt, payload: bytes) -> bytes:
+        inputs = stage.inputs.decode(payload)
         timeout_ms = stage.timeout_ms
         context = None
         if stage.context_parameter is not None:
@@ -191,10 +234,7 @@ class Runner:
         run = "" if attempt.position.startswith("~") else attempt.run_id
         value = self._call(stage, inputs, context, run)
         result = stage.output.encode(value)
-        if len(result) > self._payload_limit():
-            raise PayloadTooLarge(
-                f"the result of stage {stage.name!r}", len(result), self._payload_limit()
-            )
+        self._check_size(f"the result of stage {stage.name!r}", result)
         return result
 
     def interrupt(self, runs: frozenset[str]) -> None:

@@ -22,6 +22,7 @@ from engine.errors import (
     ScriptRefused,
 )
 from engine.execution.plans import Plans
+from engine.flows.scope import Scope, nothing_yet
 from engine.store.entries import Beginning, Claim, Full, text
 from engine.store.store import Store
 from engine.store.transit import Depths, Verdict, slices_of
@@ -192,7 +193,8 @@ class Starter:
         if len(start.payload) > limit:
             raise PayloadTooLarge(definition.name, len(start.payload), limit)
         plan = definition.plan()
-        edges = begin(plan, start.payload, self._definitions.decide, self._plans.get)
+        decide = Scope(plan, nothing_yet, self._definitions.decide).decide
+        edges = begin(plan, start.payload, decide, self._plans.get)
         if start.priority is not None:
             edges = [_with_priority(edge, start.priority) for edge in edges]
         if start.delay_ms and not (len(edges) == 1 and type(edges[0]) is Send):

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from engine.errors import OptionInvalid, TypesDoNotFit
 from engine.workflow import registry
+from engine.workflow.bound import Written
 from engine.workflow.decider import Case, Decider
 from engine.workflow.fitting import described, fits, union_of
 from engine.workflow.flow import Flow, Want, as_flow, when_resolved
@@ -20,10 +21,17 @@ class Choose(Flow):
 
     kind: ClassVar[str] = "choose"
 
-    def __init__(self, decider: Decider, cases: Mapping[str, Flow], otherwise: Flow | None) -> None:
+    def __init__(
+        self,
+        decider: Decider | Written,
+        cases: Mapping[str, Flow],
+        otherwise: Flow | None,
+        when: tuple[str, ...] = (),
+    ) -> None:
         self.decider = decider
         self.cases = dict(cases)
         self.otherwise = otherwise
+        self.when = when
 
     @property
     def label(self) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
 from engine.workflow.batch import Batch
+from engine.workflow.bound import Bound, Kept, Written
 from engine.workflow.choose import Choose
 from engine.workflow.decider import Decider
 from engine.workflow.drafts import (
@@ -62,7 +63,7 @@ def compiled(name: str, flow: Flow) -> Plan:
     ends = compiler.settled(built.ends)
     compiler.connect(ends, compiler.draft(EndDraft()))
     shapes = {name: shape_of(taker.inputs) for name, taker in compiler.takers.items()}
-    return Plan(name, tuple(draft.node() for draft in compiler.drafts), shapes)
+    return Plan(name, tuple(draft.node() for draft in compiler.drafts), shapes, compiler.steps)
 
 
 @dataclass(slots=True)
@@ -77,11 +78,12 @@ class _Compiler:
     def __init__(self, home: Home) -> None:
         self.drafts: list[Draft] = []
         self.takers: dict[str, Stage[..., object] | Decider] = {}
+        self.steps: dict[str, int] = {}
         self._home = home
         self._net: Net | None = None
         self._depth = 0
 
-    def build(self, flow: Flow) -> _Built:  # noqa: C901, PLR0911 - one per kind of flow
+    def build(self, flow: Flow) -> _Built:  # noqa: C901, PLR0911, PLR0912 - one per kind of flow
         match flow:
             case Stage():
                 return self._stage(cast("Stage[..., object]", flow))
@@ -90,6 +92,10 @@ class _Compiler:
             case Batch():
                 batch = BatchOf(flow.size, flow.within_ms)
                 return self._stage(cast("Stage[..., object]", flow.stage), batch=batch)
+            case Bound():
+                return self._bound(flow)
+            case Kept():
+                return self._kept(flow)
             case Chain():
                 return self._chain(flow)
             case Parallel():
@@ -164,6 +170,23 @@ class _Compiler:
         undo = UndoBy(by.name, by.queue, by.priority)
         return self._stage(cast("Stage[..., object]", flow.stage), undo=undo)
 
+    def _bound(self, flow: Bound) -> _Built:
+        built = self.build(flow.flow)
+        (draft,) = built.ends
+        assert isinstance(draft, StageDraft | RelayDraft)
+        draft.bind = flow.bind
+        return built
+
+    def _kept(self, flow: Kept) -> _Built:
+        built = self.build(flow.flow)
+        if len(built.ends) > 1 or not isinstance(built.ends[0], StageDraft | RelayDraft):
+            # Only what a message gives is stored by its position.
+            relay = self._relay()
+            self.connect(built.ends, relay)
+            built.ends = [relay]
+        self.steps[flow.step] = built.ends[0].number
+        return built
+
     def _chain(self, flow: Chain) -> _Built:
         whole = self.build(flow.parts[0])
         for part in flow.parts[1:]:
@@ -229,9 +252,14 @@ class _Compiler:
         self.connect([relay], built.entry)
         return relay.number, self.settled(built.ends)
 
+    def _ask(self, decider: Decider | Written) -> None:
+        """Note a function that the plan asks; an expression travels in the plan itself."""
+        if isinstance(decider, Decider):
+            self.takers[shape_key(decider.name)] = decider
+
     def _choose(self, flow: Choose) -> _Built:
-        self.takers[shape_key(flow.decider.name)] = flow.decider
-        choose = self.draft(ChooseDraft(decider=flow.decider.name))
+        self._ask(flow.decider)
+        choose = self.draft(ChooseDraft(decider=flow.decider.name, when=flow.when))
         ends: list[Draft] = []
         for case, branch in flow.cases.items():
             built = self.build(branch)
@@ -247,7 +275,7 @@ class _Compiler:
         relay = self._relay()
         relay.delay_ms = flow.delay_ms
         if flow.until is not None:
-            self.takers[shape_key(flow.until.name)] = flow.until
+            self._ask(flow.until)
             relay.until = flow.until.name
         return _Built(relay.number, [relay])
 
@@ -268,7 +296,7 @@ class _Compiler:
         return _Built(wait.number, ends)
 
     def _repeat(self, flow: Repeat) -> _Built:
-        self.takers[shape_key(flow.until.name)] = flow.until
+        self._ask(flow.until)
         repeat = self.draft(
             RepeatDraft(until=flow.until.name, limit=flow.limit, every_ms=flow.every_ms)
         )
@@ -292,9 +320,9 @@ class _Compiler:
 
 
 def _begins_with_stage(flow: Flow) -> bool:
-    while isinstance(flow, Chain):
-        flow = flow.parts[0]
-    return isinstance(flow, Stage | Undoable | Batch)
+    while isinstance(flow, Chain | Kept):
+        flow = flow.parts[0] if isinstance(flow, Chain) else flow.flow
+    return isinstance(flow, Stage | Undoable | Batch | Bound)
 
 
 def _home(flow: Flow) -> Home:

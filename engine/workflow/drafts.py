@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from engine.workflow.plan import (
     BackNode,
     BatchOf,
+    Bind,
     Catch,
     ChildNode,
     ChooseNode,
@@ -90,6 +91,7 @@ class StageDraft(Draft):
     priority: int | None = None
     undo: UndoBy | None = None
     batch: BatchOf | None = None
+    bind: Bind | None = None
 
     def node(self) -> Node:
         """Return the finished node."""
@@ -102,6 +104,7 @@ class StageDraft(Draft):
             self.undo,
             self.catch,
             self.batch,
+            self.bind,
         )
 
 
@@ -113,6 +116,7 @@ class RelayDraft(Draft):
     priority: int | None = None
     delay_ms: int = 0
     until: str | None = None
+    bind: Bind | None = None
 
     def node(self) -> Node:
         """Return the finished node."""
@@ -124,6 +128,7 @@ class RelayDraft(Draft):
             self.delay_ms,
             self.until,
             self.catch,
+            self.bind,
         )
 
 
@@ -207,10 +212,11 @@ class ChooseDraft(Draft):
     decider: str = ""
     cases: dict[str, int] = field(default_factory=dict[str, int])
     otherwise: int | None = None
+    when: tuple[str, ...] = ()
 
     def node(self) -> Node:
         """Return the finished node."""
-        return ChooseNode(self.decider, self.cases, self.otherwise)
+        return ChooseNode(self.decider, self.cases, self.otherwise, self.when)
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ class Flow:
 
     kind: ClassVar[str] = "flow"
 
-    passes_on: ClassVar[bool] = False
+    passes_on: bool = False
     """Whether it gives whatever it receives; its neighbours' types then meet through it."""
 
     @property

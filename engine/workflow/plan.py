@@ -19,6 +19,9 @@ import msgspec
 
 from engine.workflow.names import RELAY_STAGE
 
+Bind = str | tuple[str, ...]
+"""An expression whose value a node receives, or several whose values are an array of inputs."""
+
 
 class Catch(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a death is an arrival: the innermost join around a node that goes on without it.
@@ -48,7 +51,10 @@ class UndoBy(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class StageNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="stage"):
-    """A stage to run; the plan carries all a message needs."""
+    """A stage to run; the plan carries all a message needs.
+
+    `bind` holds the expressions whose values it receives; without it, it receives what flows in.
+    """
 
     stage: str
     queue: str
@@ -58,12 +64,14 @@ class StageNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind
     undo: UndoBy | None = None
     catch: Catch | None = None
     batch: BatchOf | None = None
+    bind: Bind | None = None
 
 
 class RelayNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="relay"):
     """The built-in stage that hands on its input: a pause, or where a join needs a message.
 
-    `until` names the function that knows when the pause ends.
+    `until` names the function, or is the expression, that knows when the pause ends. With `bind`
+    it hands on the values of expressions instead.
     """
 
     queue: str
@@ -73,6 +81,7 @@ class RelayNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind
     delay_ms: int = 0
     until: str | None = None
     catch: Catch | None = None
+    bind: Bind | None = None
 
     @property
     def stage(self) -> str:
@@ -180,11 +189,15 @@ class BackNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind"
 
 
 class ChooseNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="choose"):
-    """The decider names the case to go on with."""
+    """The decider names the case to go on with.
+
+    With `when`, every case stands under a condition, and the first in its order that holds counts.
+    """
 
     decider: str
     cases: dict[str, int]
     otherwise: int | None = None
+    when: tuple[str, ...] = ()
 
 
 class EndNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="end"):
@@ -238,6 +251,7 @@ class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     nodes: tuple[Node, ...]
     shapes: dict[str, dict[str, Any]] = {}
+    steps: dict[str, int] = {}
 
 
 def shape_key(decider: str) -> str:
@@ -257,14 +271,20 @@ class Plan:
         nodes: in reading order.
         shapes: JSON Schema of what each stage and decider took when the plan was compiled, by
             name (see `shape_key`); one that takes anything is left out.
+        steps: the node whose result is `steps.<name>.output` in the expressions of the plan.
     """
 
     def __init__(
-        self, name: str, nodes: tuple[Node, ...], shapes: Mapping[str, dict[str, Any]] | None = None
+        self,
+        name: str,
+        nodes: tuple[Node, ...],
+        shapes: Mapping[str, dict[str, Any]] | None = None,
+        steps: Mapping[str, int] | None = None,
     ) -> None:
         self.name = name
         self.nodes = nodes
         self.shapes = {name: shape for name, shape in (shapes or {}).items() if shape}
+        self.steps = dict(steps or {})
 
     @classmethod
     def of_stage(
@@ -281,7 +301,7 @@ class Plan:
     def from_json(cls, raw: bytes) -> Plan:
         """Return the plan that `to_json` wrote; raises msgspec.DecodeError."""
         document = _decoder.decode(raw)
-        return cls(document.name, document.nodes, document.shapes)
+        return cls(document.name, document.nodes, document.shapes, document.steps)
 
     def to_json(self) -> bytes:
         """Return the canonical JSON: sorted keys, no white space, defaults left out."""
@@ -289,7 +309,7 @@ class Plan:
 
     @cached_property
     def _json(self) -> bytes:
-        return _encoder.encode(_Document(self.name, self.nodes, self.shapes))
+        return _encoder.encode(_Document(self.name, self.nodes, self.shapes, self.steps))
 
     @cached_property
     def hash(self) -> str:
@@ -354,6 +374,15 @@ class Plan:
         stages = (node for node in self.nodes if isinstance(node, StageNode | RelayNode))
         return next((node.queue for node in stages), "default")
 
+    @cached_property
+    def expressive(self) -> bool:
+        """Whether there are expressions in it."""
+        return any(
+            bool(getattr(node, "bind", None) or getattr(node, "when", None))
+            or any(":" in (getattr(node, name, None) or "") for name in ("decider", "until"))
+            for node in self.nodes
+        )
+
     def stages(self) -> tuple[str, ...]:
         """Return the names of all stages in reading order, each once, built-in ones left out."""
         names: dict[str, None] = {}
@@ -379,7 +408,8 @@ class Plan:
         for node in self.nodes:
             match node:
                 case ChooseNode(decider=name) | RepeatNode(until=name) | RelayNode(until=str(name)):
-                    names[name] = None
+                    if ":" not in name:  # an expression travels in the plan
+                        names[name] = None
                 case _:
                     pass
         return tuple(names)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from engine.clock import Duration, duration_ms
 from engine.errors import TypesDoNotFit
 from engine.workflow import registry
+from engine.workflow.bound import Written
 from engine.workflow.bounds import whole_number
 from engine.workflow.decider import Decider
 from engine.workflow.fitting import described, fits
@@ -24,7 +25,7 @@ class Repeat(Flow):
 
     kind: ClassVar[str] = "repeat"
 
-    def __init__(self, body: Flow, until: Decider, limit: int, every_ms: int) -> None:
+    def __init__(self, body: Flow, until: Decider | Written, limit: int, every_ms: int) -> None:
         self.body = body
         self.until = until
         self.limit = limit
@@ -79,12 +80,13 @@ def repeat(
         NameInvalid: the function has no usable name.
         OptionInvalid, InvalidDuration: the limit or the pause cannot be used.
     """
+    decider = Decider(until)
     made = Repeat(
         as_flow(flow),
-        Decider(until),
+        decider,
         whole_number("limit", limit, 1, MAX_ROUNDS),
         0 if every is None else duration_ms(every, name="every"),
     )
     when_resolved(made.check)
-    registry.current().add_decider(made.until)
+    registry.current().add_decider(decider)
     return made

