@@ -25,6 +25,7 @@ from engine.broker.credit import Credit
 from engine.broker.ear import Ear
 from engine.broker.handed import Handed, dropped, ending_of, expired, hand, released, unknown
 from engine.broker.rules import Rules
+from engine.broker.solitude import Solitude
 from engine.broker.worktable import Workplace
 from engine.errors import ScriptRefused, StoreError
 from engine.store.connection import Link, named_error, script_missing
@@ -37,7 +38,6 @@ _IDLE_TURN_S = 1.0
 _PAUSE_AFTER_ERROR_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 _AHEAD_AT_MOST_S = 1.0
-_DRAINED_AT_MOST_S = 10.0
 _GATHERED_AT_MOST = 1_000
 _LAG_S = 0.003  # how soon another thread is called to work that waits
 
@@ -92,10 +92,7 @@ class Pump:
         self._running = True
         self._enlisted: tuple[str, ...] = ()
         self._fetches = 0
-        self._alone = False
-        self._drain = False
-        self._drain_since = 0.0
-        self._drained_not_before = 0.0
+        self._solitude = Solitude()
         self._differs = False
         self._ear = Ear(store)
         self._thread = threading.Thread(target=self._run, name="callboard-pump", daemon=True)
@@ -165,7 +162,7 @@ class Pump:
         self._arrived = []
         self.consumer = uuid4().hex
         self._enlisted = ()
-        self._alone = self._drain = False
+        self._solitude.forget()
         self.nudge()
 
     def stop_fetching(self) -> None:
@@ -256,11 +253,7 @@ class Pump:
             return 0
         if not self._work_waits:
             return 0
-        if self._drain and time.monotonic() - self._drain_since > _DRAINED_AT_MOST_S:
-            # A long attempt holds it up: others may take the suspect, and this process goes on.
-            self._drain = False
-            self._drained_not_before = time.monotonic() + _DRAINED_AT_MOST_S
-        if self._drain or self._alone:
+        if self._solitude.kept:
             return 0 if self.holding else 1
         room = self.credit.room(self._counted)
         # Small fetches under load would cost a round trip each: wait until half of the way is free.
@@ -317,22 +310,21 @@ class Pump:
         if not self._fetching or not self._consumers:
             return 0
         left = self._counted - leaving
-        if self._drain or self._alone:
+        if self._solitude.kept:
             return 1 if left <= 0 else 0
         return self.credit.room(max(left, 0))
 
     def _fetch_call(self, wanted: int) -> Call:
         # The number goes on when it is answered: until then the same batch may be on its way.
         queues = self._listened_for()
-        idle = self._drain or self._alone or not self.holding
-        stays_busy = time.monotonic() < self._drained_not_before
+        idle = self._solitude.kept or not self.holding
         return self.store.transit.fetch_call(
             self.consumer,
             self._fetches + 1,
             wanted,
             idle,
             self.rules.shares(queues, wanted, self._held_by_queue),
-            stays_busy=stays_busy,
+            stays_busy=self._solitude.refused,
         )
 
     def _load_missing(self, link: Link, calls: list[Call], replies: list[Any]) -> None:
@@ -380,18 +372,14 @@ class Pump:
             if self.held.get(handed.delivery.id) is handed:
                 del self.held[handed.delivery.id]
         if not self.holding:
-            self._alone = False
+            self._solitude.end()
 
     def _receive(self, batch: Batch, wanted: int) -> None:
         self._hand_out()  # where the exchange had to be repeated, the last batch is still here
         now = time.monotonic()
         self._due_at = now + batch.due_in_ms / 1000 if batch.due_in_ms >= 0 else 0.0
         self._work_waits = batch.more or len(batch.deliveries) >= wanted or batch.suspects_wait
-        self._alone = bool(batch.suspects_wait and batch.deliveries)
-        drained = batch.suspects_wait and not batch.deliveries and bool(self.holding)
-        if drained and not self._drain:
-            self._drain_since = time.monotonic()
-        self._drain = drained
+        self._solitude.learn(batch, holding=bool(self.holding))
         self._token_seen = max((d.token for d in batch.deliveries), default=self._token_seen)
         self._arrived = batch.deliveries
         self._arrived_at_ms = batch.now_ms
@@ -408,7 +396,9 @@ class Pump:
             priority = self._priority_of(handed.actor_name)
             if handed.sick:
                 self.finish(handed)
-            elif not self._alone and (why := self.rules.overdue(delivery, self._arrived_at_ms)):
+            elif not self._solitude.alone and (
+                why := self.rules.overdue(delivery, self._arrived_at_ms)
+            ):
                 # A suspect has been begun once: it is under way, however long that took.
                 self._end(expired(handed, why), handed)
             elif priority is None:

@@ -17,7 +17,8 @@ from engine.store.runs import RunRecord
 from engine.store.store import Store
 from engine.store.whereabouts import Line, OpenJoin, Standing
 from engine.workflow.names import RELAY_STAGE
-from engine.workflow.plan import ForkNode, JoinNode, Plan, WaitNode
+from engine.workflow.nodes import ForkNode, JoinNode, WaitNode
+from engine.workflow.plan import Plan
 from engine.workflow.positions import node_of, possible
 
 _SILENT_MS = 15_000

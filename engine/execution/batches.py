@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.workflow.attempt import Attempt
-from engine.workflow.plan import BatchOf
+from engine.workflow.nodes import BatchOf
 from engine.workflow.stage import Stage
 
 Act = Callable[[Stage[..., Any], list[Attempt]], None]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from engine.errors import UnknownPlan
 from engine.execution.plans import Plans
 from engine.store.runs import RunRecord, Runs, StageRecord, Standing
-from engine.workflow.plan import JoinNode, PagesNode, Plan, RelayNode, StageNode
+from engine.workflow.nodes import JoinNode, PagesNode, RelayNode, StageNode
+from engine.workflow.plan import Plan
 from engine.workflow.run import JoinView, RunState, RunView, StageView
 
 

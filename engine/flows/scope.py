@@ -23,7 +23,8 @@ from engine.flows.code import Code
 from engine.flows.cost import Refused
 from engine.flows.reads import CONTEXT, INPUT, OUTPUT, STEPS, VALUE
 from engine.workflow.bound import is_code
-from engine.workflow.plan import Plan, RelayNode, StageNode
+from engine.workflow.nodes import RelayNode, StageNode
+from engine.workflow.plan import Plan
 from engine.workflow.transitions import Decide
 
 Recall = Callable[[str], bytes | None]

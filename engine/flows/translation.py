@@ -24,8 +24,8 @@ from engine.workflow.choose import Choose
 from engine.workflow.each import each
 from engine.workflow.flow import Flow, when_resolved
 from engine.workflow.gather import first, gather
+from engine.workflow.nodes import Bind
 from engine.workflow.payload import Field, InputCodec, encode_untyped
-from engine.workflow.plan import Bind
 from engine.workflow.registry import Registry
 from engine.workflow.repeat import Repeat
 from engine.workflow.stage import Stage

@@ -26,9 +26,9 @@ from engine.workflow.batch import element_of
 from engine.workflow.context import Context
 from engine.workflow.failure import Failure
 from engine.workflow.names import FAIL_STAGE, RELAY_STAGE, TIMER_STAGE
+from engine.workflow.nodes import StageNode
 from engine.workflow.outcome import Dead, Done, Outcome
 from engine.workflow.payload import ValueCodec, decode_untyped
-from engine.workflow.plan import StageNode
 from engine.workflow.registry import Registry
 from engine.workflow.retry import Retry
 from engine.workflow.run import RunState

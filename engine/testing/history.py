@@ -14,7 +14,7 @@ from engine.errors import UnknownStage
 from engine.testing.ledger import DeadLetter, Ledger
 from engine.workflow.events import Event
 from engine.workflow.names import BUILT_IN_STAGES
-from engine.workflow.plan import StageNode
+from engine.workflow.nodes import StageNode
 from engine.workflow.run import RunState
 from engine.workflow.stage import Stage
 

@@ -19,7 +19,6 @@ from typing import Any
 import msgspec
 
 from engine import current
-from engine.clock import Duration
 from engine.errors import (
     IdempotentRunFailed,
     OptionInvalid,
@@ -35,6 +34,7 @@ from engine.testing.claims import Claims, Definition
 from engine.testing.clock import PassingClock, VirtualClock
 from engine.testing.errors import RunStuck
 from engine.testing.faults import Faults
+from engine.testing.handle import InlineRun
 from engine.testing.history import History
 from engine.testing.hops import Hops
 from engine.testing.ledger import Ledger
@@ -42,7 +42,6 @@ from engine.workflow import registry
 from engine.workflow.attempt import Attempt
 from engine.workflow.edges import Edge, Send
 from engine.workflow.failure import Failure
-from engine.workflow.flow import Flow
 from engine.workflow.names import new_run_id, shard_of
 from engine.workflow.outcome import Dead
 from engine.workflow.plan import Plan
@@ -53,25 +52,6 @@ from engine.workflow.transitions import begin
 
 _SILENCE_MS = 10_000
 _TURNS = 100
-
-
-class InlineRun(Run):
-    """A handle to a run of an inline engine."""
-
-    __slots__ = ("_inline",)
-
-    def __init__(self, id: str, engine: InlineEngine, duplicate: bool = False) -> None:  # noqa: A002
-        super().__init__(id, engine, duplicate)
-        self._inline = engine
-
-    def wait(self, timeout: Duration | None = "30s") -> RunState:
-        """Run what falls due until the run has ended, for so long of the engine's time at most.
-
-        Raises:
-            WaitTimeout: as `Run.wait`.
-            RunStuck: there is no timeout, and nothing will bring the run to its end.
-        """
-        return self._inline.finish(self.id) if timeout is None else super().wait(timeout)
 
 
 class InlineEngine:
@@ -191,12 +171,10 @@ class InlineEngine:
 
     def _learned(self, definition: Definition) -> Plan:
         """Return a definition's plan as a store would give it back, and take in its children's."""
-        plan = definition.plan()
-        if plan.hash not in self._plans:
-            self._plans[plan.hash] = Plan.from_json(plan.to_json())
-            for child in _pipelines_in(definition):
-                self._learned(child)
-        return self._plans[plan.hash]
+        for plan in definition.plans():
+            if plan.hash not in self._plans:
+                self._plans[plan.hash] = Plan.from_json(plan.to_json())
+        return self._plans[definition.plan().hash]
 
     def _new_id(self) -> str:
         if not isinstance(self.clock, VirtualClock):
@@ -412,12 +390,3 @@ def _as_asked(edge: Edge, start: Start) -> Edge:
     priority = edge.priority if start.priority is None else start.priority
     delay_ms = edge.delay_ms + start.delay_ms
     return msgspec.structs.replace(edge, priority=priority, delay_ms=delay_ms)
-
-
-def _pipelines_in(flow: Flow) -> list[Definition]:
-    found: list[Definition] = []
-    for part in flow.inner():
-        if part.kind == "pipeline":
-            found.append(part)  # type: ignore[arg-type]
-        found += _pipelines_in(part)
-    return found

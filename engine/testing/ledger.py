@@ -14,7 +14,8 @@ from engine.testing.agenda import Message
 from engine.testing.meeting import Join, Scope, Spread
 from engine.workflow.edges import First, Send, Undo, Wait
 from engine.workflow.failure import Failure
-from engine.workflow.plan import Plan, StageNode
+from engine.workflow.nodes import StageNode
+from engine.workflow.plan import Plan
 from engine.workflow.run import RunState, RunView, StageView
 
 

@@ -15,7 +15,8 @@ from engine.clock import Duration, duration_ms
 from engine.errors import IdempotentRunFailed, RunNotFound
 from engine.testing.claims import Claims, Definition
 from engine.testing.clock import WallClock
-from engine.testing.inline import InlineEngine, InlineRun
+from engine.testing.handle import InlineRun
+from engine.testing.inline import InlineEngine
 from engine.workflow import registry
 from engine.workflow.retry import Retry
 from engine.workflow.run import Run, RunState, RunView

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, NamedTuple
 
 from engine.workflow.flow import Flow, Want
+from engine.workflow.nodes import Bind
 from engine.workflow.payload import Field, InputCodec
-from engine.workflow.plan import Bind
 
 
 def is_code(name: str) -> bool:

@@ -40,7 +40,8 @@ from engine.workflow.each import Each
 from engine.workflow.flow import Chain, Flow, Parallel
 from engine.workflow.gather import First
 from engine.workflow.names import DEFAULT_QUEUE
-from engine.workflow.plan import BatchOf, Plan, UndoBy, shape_key
+from engine.workflow.nodes import BatchOf, UndoBy
+from engine.workflow.plan import Plan, shape_key
 from engine.workflow.repeat import Repeat
 from engine.workflow.shapes import shape_of
 from engine.workflow.stage import Stage

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.workflow.plan import (
+from engine.workflow.nodes import (
     BackNode,
     BatchOf,
     Bind,

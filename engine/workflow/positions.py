@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-from engine.workflow.plan import BackNode, EachNode, Plan, RepeatNode, StageNode
+from engine.workflow.nodes import BackNode, EachNode, RepeatNode, StageNode
+from engine.workflow.plan import Plan
 
 AT_MOST = 2_000
 _PAGES_AT_MOST = 100

@@ -24,7 +24,7 @@ from engine.workflow.edges import (
     Undo,
     Wait,
 )
-from engine.workflow.plan import (
+from engine.workflow.nodes import (
     BackNode,
     ChildNode,
     ChooseNode,
@@ -32,11 +32,11 @@ from engine.workflow.plan import (
     ForkNode,
     Node,
     PagesNode,
-    Plan,
     RepeatNode,
     StageNode,
     WaitNode,
 )
+from engine.workflow.plan import Plan
 from engine.workflow.positions import node_of
 from engine.workflow.transitions import Decide, PlanOf, begin, follow, no_children
 

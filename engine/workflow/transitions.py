@@ -31,7 +31,7 @@ from engine.workflow.edges import (
 )
 from engine.workflow.failure import Failure
 from engine.workflow.names import FAIL_STAGE, RELAY_STAGE, TIMER_STAGE
-from engine.workflow.plan import (
+from engine.workflow.nodes import (
     BackNode,
     CatchingNode,
     ChildNode,
@@ -42,14 +42,12 @@ from engine.workflow.plan import (
     JoinNode,
     MessageNode,
     PagesNode,
-    Plan,
     RelayNode,
     RepeatNode,
     StageNode,
-    ToJoin,
-    ToStage,
     WaitNode,
 )
+from engine.workflow.plan import Plan, ToJoin, ToStage
 
 Decide = Callable[[str, bytes], str]
 """(decider name, JSON value) -> case name; `Registry.decide` is one."""

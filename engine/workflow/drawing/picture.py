@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.workflow.drawing.progress import State, Status, progress
 from engine.workflow.drawing.words import length
-from engine.workflow.plan import (
+from engine.workflow.nodes import (
     BackNode,
     ChildNode,
     ChooseNode,
@@ -23,12 +23,12 @@ from engine.workflow.plan import (
     JoinNode,
     Node,
     PagesNode,
-    Plan,
     RelayNode,
     RepeatNode,
     StageNode,
     WaitNode,
 )
+from engine.workflow.plan import Plan
 
 if TYPE_CHECKING:
     from engine.workflow.run import RunView

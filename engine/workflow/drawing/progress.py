@@ -16,7 +16,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.workflow.drawing.words import took
-from engine.workflow.plan import (
+from engine.workflow.nodes import (
     BackNode,
     ChooseNode,
     EachNode,
@@ -25,12 +25,12 @@ from engine.workflow.plan import (
     JoinNode,
     Node,
     PagesNode,
-    Plan,
     RelayNode,
     RepeatNode,
     StageNode,
     WaitNode,
 )
+from engine.workflow.plan import Plan
 
 if TYPE_CHECKING:
     from engine.workflow.run import RunView, StageView

@@ -9,7 +9,7 @@ import pytest
 from engine import Page, Pipeline, each, first, gather, sleep, stage, wait_for
 from engine.errors import ExpressionFailed, NoCaseMatches
 from engine.flows import load
-from engine.workflow.plan import (
+from engine.workflow.nodes import (
     BackNode,
     ChildNode,
     ChooseNode,

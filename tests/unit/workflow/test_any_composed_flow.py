@@ -18,19 +18,19 @@ from engine.testing.ledger import Ledger
 from engine.testing.meeting import Scope
 from engine.workflow.compiler import compiled
 from engine.workflow.flow import Flow
-from engine.workflow.plan import (
+from engine.workflow.nodes import (
     BackNode,
     ChildNode,
     EachNode,
     JoinNode,
     MessageNode,
     PagesNode,
-    Plan,
     RelayNode,
     RepeatNode,
     StageNode,
     WaitNode,
 )
+from engine.workflow.plan import Plan
 from engine.workflow.run import RunState
 from tests.unit.workflow.composed import DEFINITIONS, SIGNAL, SIGNALLED, Dies, evaluated, flows
 

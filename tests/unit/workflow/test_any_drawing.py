@@ -15,17 +15,17 @@ from engine.workflow.drawing import draw
 from engine.workflow.drawing.layout import laid_out
 from engine.workflow.drawing.picture import pictured
 from engine.workflow.flow import Flow
-from engine.workflow.plan import (
+from engine.workflow.nodes import (
     BackNode,
     ChooseNode,
     EachNode,
     EndNode,
     ForkNode,
     Node,
-    Plan,
     StageNode,
     WaitNode,
 )
+from engine.workflow.plan import Plan
 from engine.workflow.registry import Registry
 from engine.workflow.run import JoinView, RunState, RunView, StageView
 from tests.unit.workflow.pictures import Drawn

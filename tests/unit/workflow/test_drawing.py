@@ -10,7 +10,8 @@ from engine import Page, Pipeline, choose, each, first, gather, repeat, sleep, s
 from engine.errors import UnknownFormat
 from engine.workflow.drawing import FORMATS, draw
 from engine.workflow.flow import Flow
-from engine.workflow.plan import ChooseNode, EndNode, Plan, StageNode
+from engine.workflow.nodes import ChooseNode, EndNode, StageNode
+from engine.workflow.plan import Plan
 from engine.workflow.run import JoinView, RunState, RunView, StageView
 from tests.unit.workflow.pictures import Drawn
 

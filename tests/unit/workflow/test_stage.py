@@ -17,7 +17,7 @@ from engine.errors import (
     UnknownStage,
 )
 from engine.workflow.context import Context
-from engine.workflow.plan import EndNode, StageNode
+from engine.workflow.nodes import EndNode, StageNode
 from engine.workflow.registry import Registry, isolated
 
 if TYPE_CHECKING:
