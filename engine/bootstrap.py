@@ -88,7 +88,7 @@ class Engine:
             store=lambda: self.store,
             policies=self._policy,
             placing=self._place,
-            cancelled=self.runner.interrupt,
+            cancelled=lambda runs: self.runner.interrupt(runs, self.store.runs.given_up),
         )
         self._starter = Starter(
             self.plans,

@@ -13,7 +13,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +22,7 @@ from engine.broker.committer import Committer
 from engine.broker.consumer import QueueConsumer
 from engine.broker.credit import Credit
 from engine.broker.ear import Ear
+from engine.broker.gathered import Gathered
 from engine.broker.handed import Handed, dropped, ending_of, expired, hand, released, unknown
 from engine.broker.rules import Rules
 from engine.broker.solitude import Solitude
@@ -38,7 +38,6 @@ _IDLE_TURN_S = 1.0
 _PAUSE_AFTER_ERROR_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 _AHEAD_AT_MOST_S = 1.0
-_GATHERED_AT_MOST = 1_000
 _LAG_S = 0.003  # how soon another thread is called to work that waits
 
 
@@ -73,7 +72,7 @@ class Pump:
         self.consumer = uuid4().hex
         self.progress_at = time.monotonic()
         self.held: dict[str, Handed] = {}
-        self._gathered: set[str] = set()
+        self._gathered = Gathered()
         self._arrived: list[Delivery] = []
         self._arrived_at_ms = 0
         self._token_seen = 0
@@ -125,24 +124,15 @@ class Pump:
         return list(self._consumers)
 
     def finish(self, handed: Handed) -> None:
-        """A processed message: its ending joins the next commit. Does not wait for the store.
-
-        One whose outcome is to come stays here until it has.
-        """
-        deferral = handed.attempt.deferral if handed.attempt else None
-        if deferral is not None:
-            self._gathered.add(handed.delivery.id)
-            deferral.then(partial(self._finish_gathered, handed))
-        else:
-            self._finish(handed)
-
-    def _finish_gathered(self, handed: Handed) -> None:
-        self._gathered.discard(handed.delivery.id)
+        """A processed message: its ending joins the next commit. Does not wait for the store."""
+        if handed.attempt and handed.attempt.deferral:
+            self._gathered.add(handed, handed.attempt.deferral, self._finish)
+            return
+        if handed.begun_at:
+            self.credit.note((time.monotonic() - handed.begun_at) * 1000)
         self._finish(handed)
 
     def _finish(self, handed: Handed) -> None:
-        if handed.begun_at:
-            self.credit.note((time.monotonic() - handed.begun_at) * 1000)
         self._end(ending_of(handed, self._wire), handed)
 
     def release(self, handed: Handed) -> None:
@@ -158,7 +148,7 @@ class Pump:
         """The store took this process for dead: what it holds is others' work now."""
         self._workplace.take_back(lambda _: True)
         self.held.clear()
-        self._gathered.clear()
+        self._gathered.forget()
         self._arrived = []
         self.consumer = uuid4().hex
         self._enlisted = ()
@@ -187,7 +177,7 @@ class Pump:
     @property
     def _counted(self) -> int:
         """What counts against the credit: what is gathered for a batch holds no thread."""
-        return self.holding - min(len(self._gathered), _GATHERED_AT_MOST)
+        return self.holding - self._gathered.uncounted
 
     # -- the turn ---------------------------------------------------------------------------------
 
@@ -249,9 +239,7 @@ class Pump:
         """How many messages the next fetch asks for; 0 for no fetch."""
         if self._due_at and time.monotonic() >= self._due_at:
             self._work_waits, self._due_at = True, 0.0
-        if not self._fetching or not self._consumers:
-            return 0
-        if not self._work_waits:
+        if not self._fetching or not self._consumers or not self._work_waits:
             return 0
         if self._solitude.kept:
             return 0 if self.holding else 1
@@ -388,8 +376,8 @@ class Pump:
 
     def _hand_out(self) -> None:
         """Gives what has arrived to the threads, or says what is wrong with it."""
-        arrived, self._arrived = self._arrived, []
         laid: list[tuple[int, Handed]] = []
+        arrived, self._arrived = self._arrived, []
         for delivery in arrived:
             handed = hand(delivery, self._arrived_at_ms)
             self.held[delivery.id] = handed

@@ -47,6 +47,11 @@ class Deadlines:
         """How many blocks the watcher may still strike."""
         return len(self._watcher.armed) if self._watcher else 0
 
+    def working_for(self, runs: frozenset[str]) -> list[str]:
+        """Which of these runs something works for, each once."""
+        armed = self._watcher.armed.copy() if self._watcher and runs else ()
+        return list({block.run for block in armed} & runs)
+
     def interrupt(self, runs: frozenset[str]) -> None:
         """Interrupts what works for these runs."""
         if self._watcher and runs:

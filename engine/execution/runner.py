@@ -237,9 +237,18 @@ class Runner:
         self._check_size(f"the result of stage {stage.name!r}", result)
         return result
 
-    def interrupt(self, runs: frozenset[str]) -> None:
-        """Interrupts the attempts of cancelled runs; what undoes goes on."""
-        self._deadlines.interrupt(runs)
+    def interrupt(
+        self, runs: frozenset[str], given_up: Callable[[list[str]], frozenset[str]]
+    ) -> None:
+        """Interrupts the attempts of cancelled runs.
+
+        Args:
+            runs: Cancelled, or being undone.
+            given_up: Says which of them nobody will undo. In the others a stage that runs is let
+                finish: what it did can be undone only when it is known.
+        """
+        if mine := self._deadlines.working_for(runs):
+            self._deadlines.interrupt(given_up(mine))
 
     def _call(
         self, stage: Stage[..., Any], inputs: list[Any], context: Context | None, run: str = ""

@@ -130,6 +130,15 @@ class Runs:
         state = self.links.call("cancel", [run, int(undo)])
         return state.decode() if state else None
 
+    def given_up(self, runs: list[str]) -> frozenset[str]:
+        """Those that are cancelled and were not undone."""
+        name = self.links.keys.name
+        asked = [("HMGET", name("run", run=run), "state", "undone") for run in runs]
+        found = zip(runs, self.links.commands(asked), strict=True)
+        return frozenset(
+            run for run, (state, undone) in found if state == b"cancelled" and not undone
+        )
+
     def signal(self, run: str, name: str, value: bytes, *, once: str | None = None) -> str | None:
         """Sends a JSON value to a run; returns the script's verdict, None for an unknown run."""
         verdict = self.links.call("signal", [run, name, value, once or ""])
