@@ -28,6 +28,7 @@ from engine.errors import (
 )
 from engine.execution import Runner, StageActor
 from engine.execution.actor import BuiltInActor
+from engine.execution.callbacks import Callbacks
 from engine.execution.insight import Insight
 from engine.execution.plans import Plans
 from engine.execution.starter import Definition, Starter
@@ -51,6 +52,9 @@ class Engine:
         settings: None reads the environment when something is first needed.
         definitions: Where stages and pipelines are found.
         store: A ready store, for tests.
+
+    Attributes:
+        callbacks: Takes the answers of those who were given a callback.
     """
 
     def __init__(
@@ -67,11 +71,12 @@ class Engine:
         self.instruments = Instruments()
         self._places: dict[tuple[str, str, int | None], tuple[int, int]] = {}
         self.plans = Plans(self._stored_plan)
+        self.callbacks = Callbacks(lambda: self.store, lambda: self.settings, self.plans)
         self.runner = Runner(
             self.plans,
             self.definitions.decide,
             retry_of=self._retry_of,
-            context_of=Insight(lambda: self.store, self.plans).context_of,
+            context_of=Insight(lambda: self.store, self.plans, self.callbacks).context_of,
             payload_limit=lambda: self.settings.max_payload_bytes,
         )
         self.broker = RedisBroker(

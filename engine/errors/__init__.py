@@ -9,6 +9,14 @@ that whoever raises it cannot forget the value or the remedy. Errors survive pic
 
 from __future__ import annotations
 
+from engine.errors.callbacks import (
+    CallbackBodyInvalid,
+    CallbackError,
+    CallbackForged,
+    CallbackLate,
+    CallbackRepeated,
+    NoWaitAhead,
+)
 from engine.errors.definitions import (
     ConfigurationError,
     DefinitionInvalid,
@@ -70,6 +78,11 @@ from engine.errors.tree import (
 )
 
 __all__ = [
+    "CallbackBodyInvalid",
+    "CallbackError",
+    "CallbackForged",
+    "CallbackLate",
+    "CallbackRepeated",
     "CallboardError",
     "ConfigurationError",
     "DeadLetterNotFound",
@@ -84,6 +97,7 @@ __all__ = [
     "NameInvalid",
     "NoCaseMatches",
     "NoEngine",
+    "NoWaitAhead",
     "NotReplicated",
     "OptionInvalid",
     "PayloadInvalid",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from engine.errors import StoreError
+from engine.execution.callbacks import Callbacks
 from engine.execution.plans import Plans
 from engine.store.store import Store
 from engine.telemetry.logs import stage_log
@@ -21,9 +23,10 @@ _REPORT_EVERY_S = 1.0
 class Insight:
     """Makes contexts that look into the store only when they are asked."""
 
-    def __init__(self, store: Callable[[], Store], plans: Plans) -> None:
+    def __init__(self, store: Callable[[], Store], plans: Plans, callbacks: Callbacks) -> None:
         self._store = store
         self._plans = plans
+        self._callbacks = callbacks
 
     def context_of(self, attempt: Attempt, deadline_at_ms: int | None) -> Context:
         """The context of one attempt."""
@@ -39,6 +42,7 @@ class Insight:
             outputs=_Outputs(self._store, self._plans, attempt),
             progress=watch.progress,
             cancelled=watch.cancelled,
+            callbacks=partial(self._callbacks.make, attempt),
         )
 
 

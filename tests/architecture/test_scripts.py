@@ -226,6 +226,7 @@ class RecordingLinks:
 
 ENDING = pack(Ending("m", "1", "d", "q", "t", "done"))
 WRAPPERS: dict[str, Callable[[Store, Any], object]] = {
+    "answer": lambda s, _: s.callbacks.answer("r", "1", b"1", failed=False, until_ms=0),
     "beat": lambda s, link: s.transit.beat(link, "c", ["q", "p"], 0, silence_ms=1, gap_ms=1),
     "cancel": lambda s, _: s.runs.cancel("r"),
     "claim_duty": lambda s, _: s.duties.claim("a", 1, "d", 1000),

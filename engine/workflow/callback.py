@@ -1,0 +1,152 @@
+"""Callbacks: an address that ends one wait of one run, once, for whoever holds it.
+
+Owns: what a token says, its seal, and which wait a stage means. Must not: keep the secret, or know
+whether a callback is still in time (the store does).
+
+A token is `<claim>.<seal>`: the claim as JSON in URL-safe base64, and HMAC-SHA256 over its text and
+over the namespace. It is bound to a position, and a position is unique in a run, so it can never
+answer another wait. Every try of an attempt that asks makes a token for the same wait.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+
+import msgspec
+
+from engine.errors import CallbackForged, ConfigurationError, NoWaitAhead
+from engine.workflow.plan import EachNode, Plan, RepeatNode, WaitNode
+
+REJECTED = "callback_rejected"
+"""Why a wait fails whose callback brings a failure, where nobody gives another reason."""
+
+MAX_TOKEN_CHARS = 2_000
+_PURPOSE = "callboard-callback-1"
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """What a token says.
+
+    Attributes:
+        run_id: 32 hex digits.
+        position: of the wait.
+        settles: whether the wait takes failures as values.
+        reason: why the run fails if the callback brings a failure.
+        expires_at_ms: milliseconds since 1970 of the server's clock; 0 for never.
+    """
+
+    run_id: str
+    position: str
+    settles: bool = False
+    reason: str = REJECTED
+    expires_at_ms: int = 0
+
+    @property
+    def id(self) -> str:
+        """The wait's own id, fit for a header: the same in every token for it."""
+        return f"{self.run_id}-{self.position}"
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """The right to answer one wait. Whoever is told `token` or `url` has it.
+
+    Attributes:
+        id: names the wait, the same at every try; no secret.
+        token: what the answer is sent with.
+        base_url: where callbacks are received, None if no setting says it.
+    """
+
+    id: str
+    token: str = field(repr=False)
+    base_url: str | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        """The address to POST the answer to; raises ConfigurationError without a base."""
+        if self.base_url is None:
+            raise ConfigurationError(
+                "callback_base_url is not set, so a callback has no address. Set "
+                "CALLBOARD_CALLBACK_BASE_URL to where `callboard callbacks` can be reached."
+            )
+        return f"{self.base_url.rstrip('/')}/callbacks/{self.token}"
+
+
+_read = msgspec.json.Decoder(Claim).decode
+
+
+def sealed(claim: Claim, secret: bytes, namespace: str) -> str:
+    """Return the token of a claim."""
+    text = _encoded(msgspec.json.encode(claim))
+    return f"{text}.{_seal(text, secret, namespace)}"
+
+
+def opened(token: str, secret: bytes, namespace: str) -> Claim:
+    """Return what a token says; raises CallbackForged unless `sealed` made it, to the letter."""
+    text, _, seal = token[: MAX_TOKEN_CHARS + 1].partition(".")
+    # Text against text: base64 has several spellings of the same bytes.
+    expected = _seal(text, secret, namespace)
+    if not hmac.compare_digest(seal.encode("utf-8", "replace"), expected.encode()):
+        raise CallbackForged
+    try:
+        return _read(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (msgspec.MsgspecError, binascii.Error):  # sealed by another version
+        raise CallbackForged from None
+
+
+def wait_ahead(plan: Plan, position: str, name: str) -> tuple[str, WaitNode]:
+    """Return position and node of the wait that a stage at `position` means by `name`.
+
+    It is the next one of the name in reading order, else the only one, inside the same each and
+    repeat: there both have the same item and round.
+
+    Raises:
+        NoWaitAhead: there is none.
+    """
+    number, dot, indices = position.partition(".")
+    at, around = int(number), _around(plan, int(number))
+    waits = {
+        i: node
+        for i, node in enumerate(plan.nodes)
+        if isinstance(node, WaitNode) and _around(plan, i) == around
+    }
+    found = [i for i, node in waits.items() if node.name == name]
+    ahead = [i for i in found if i > at] or (found if len(found) == 1 else [])
+    if not ahead:
+        stage = getattr(plan.nodes[at], "stage", plan.name)
+        raise NoWaitAhead(stage, name, [node.name for node in waits.values()])
+    return f"{ahead[0]}{dot}{indices}", waits[ahead[0]]
+
+
+def _around(plan: Plan, number: int) -> list[int]:
+    """Return the eaches and repeats that a node stands in, the outermost first."""
+    return [i for i, node in enumerate(plan.nodes[:number]) if number < _end(plan, i, node)]
+
+
+def _end(plan: Plan, number: int, node: object) -> int:
+    if isinstance(node, EachNode):
+        return node.join
+    if isinstance(node, RepeatNode):
+        return _backs(plan)[number] + 1
+    return 0
+
+
+def _backs(plan: Plan) -> dict[int, int]:
+    return {
+        repeat: i
+        for i, node in enumerate(plan.nodes)
+        if (repeat := getattr(node, "repeat", None)) is not None
+    }
+
+
+def _seal(text: str, secret: bytes, namespace: str) -> str:
+    sealed = f"{_PURPOSE}\n{namespace}\n{text}".encode("utf-8", "replace")
+    return _encoded(hmac.new(secret, sealed, hashlib.sha256).digest())
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
