@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from engine.cli import (
+    callbacks,
     dead,
     demo,
     doctor,
@@ -48,6 +49,7 @@ app.command("up")(up.up)
 app.command("down")(up.down)
 app.command("worker", cls=worker.WorkerCommand)(worker.worker)
 app.command("scheduler")(scheduler.scheduler)
+app.command("callbacks")(callbacks.callbacks)
 app.command("run")(run_command.run)
 app.command("send")(send.send)
 app.command("runs")(runs.runs)

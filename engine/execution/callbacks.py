@@ -15,10 +15,21 @@ from engine.config import Settings
 from engine.errors import CallbackLate, CallbackRepeated, OptionInvalid, PayloadTooLarge
 from engine.execution.plans import Plans
 from engine.store.store import Store
+from engine.workflow import invitation as invitations
 from engine.workflow import settled
 from engine.workflow.attempt import Attempt
-from engine.workflow.callback import REJECTED, Callback, Claim, opened, sealed, wait_ahead
+from engine.workflow.callback import (
+    REJECTED,
+    Callback,
+    Claim,
+    address_of,
+    opened,
+    sealed,
+    wait_ahead,
+)
 from engine.workflow.failure import MAX_MESSAGE_CHARS, Failure
+from engine.workflow.invitation import Invitation
+from engine.workflow.names import definition_name, tenant_name
 from engine.workflow.payload import encode_untyped
 
 _MAX_TTL_MS = 3_660 * 86_400_000
@@ -47,6 +58,21 @@ class Callbacks:
         claim = Claim(attempt.run_id, position, node.settles, reason, until_ms)
         token = sealed(claim, self._secret(), self._settings().namespace)
         return Callback(claim.id, token, self._settings().callback_base_url)
+
+    def invite(self, pipeline: str, tenant: str | None = None) -> str:
+        """The address that starts runs of a pipeline for a tenant; whoever has it may.
+
+        Raises:
+            NameInvalid, TenantInvalid: It cannot be given out.
+            ConfigurationError: `callback_base_url` is not set.
+        """
+        invitation = Invitation(definition_name("pipeline", pipeline), tenant_name(tenant))
+        token = invitations.sealed(invitation, self._secret(), self._settings().namespace)
+        return address_of("pipelines", token, self._settings().callback_base_url)
+
+    def invited(self, token: str) -> Invitation:
+        """What an invitation says; raises CallbackForged."""
+        return invitations.opened(token, self._secret(), self._settings().namespace)
 
     def check(self, token: str) -> Claim:
         """What a token says; raises CallbackForged."""
@@ -81,8 +107,8 @@ class Callbacks:
         # A lone surrogate cannot be stored as UTF-8.
         message = error[:MAX_MESSAGE_CHARS].encode("utf-8", "replace").decode()
         if claim.settles:
-            kind = "".join(word.title() for word in claim.reason.split("_"))
-            return self._answer(claim, settled.failed(Failure(kind, message)), failed=False)
+            brought = settled.failed(Failure.named(claim.reason, message))
+            return self._answer(claim, brought, failed=False)
         story = msgspec.json.encode({"reason": claim.reason, "message": message})
         return self._answer(claim, story, failed=True)
 

@@ -1,31 +1,26 @@
 """Callbacks: an address that ends one wait of one run, once, for whoever holds it.
 
-Owns: what a token says, its seal, and which wait a stage means. Must not: keep the secret, or know
-whether a callback is still in time (the store does).
+Owns: what a callback's token says, and which wait a stage means. Must not: know whether a callback
+is still in time (the store does).
 
-A token is `<claim>.<seal>`: the claim as JSON in URL-safe base64, and HMAC-SHA256 over its text and
-over the namespace. It is bound to a position, and a position is unique in a run, so it can never
-answer another wait. Every try of an attempt that asks makes a token for the same wait.
+A token is bound to a position, and a position is unique in a run, so it can never answer another
+wait. Every try of an attempt that asks is given a token for the same wait.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 from dataclasses import dataclass, field
 
 import msgspec
 
 from engine.errors import CallbackForged, ConfigurationError, NoWaitAhead
+from engine.workflow import token as tokens
 from engine.workflow.plan import EachNode, Plan, RepeatNode, WaitNode
 
 REJECTED = "callback_rejected"
 """Why a wait fails whose callback brings a failure, where nobody gives another reason."""
 
-MAX_TOKEN_CHARS = 2_000
-_PURPOSE = "callboard-callback-1"
+_PURPOSE = "callback"
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True):
@@ -68,12 +63,7 @@ class Callback:
     @property
     def url(self) -> str:
         """The address to POST the answer to; raises ConfigurationError without a base."""
-        if self.base_url is None:
-            raise ConfigurationError(
-                "callback_base_url is not set, so a callback has no address. Set "
-                "CALLBOARD_CALLBACK_BASE_URL to where `callboard callbacks` can be reached."
-            )
-        return f"{self.base_url.rstrip('/')}/callbacks/{self.token}"
+        return address_of("callbacks", self.token, self.base_url)
 
 
 _read = msgspec.json.Decoder(Claim).decode
@@ -81,21 +71,25 @@ _read = msgspec.json.Decoder(Claim).decode
 
 def sealed(claim: Claim, secret: bytes, namespace: str) -> str:
     """Return the token of a claim."""
-    text = _encoded(msgspec.json.encode(claim))
-    return f"{text}.{_seal(text, secret, namespace)}"
+    return tokens.sealed(_PURPOSE, msgspec.json.encode(claim), secret, namespace)
 
 
 def opened(token: str, secret: bytes, namespace: str) -> Claim:
     """Return what a token says; raises CallbackForged unless `sealed` made it, to the letter."""
-    text, _, seal = token[: MAX_TOKEN_CHARS + 1].partition(".")
-    # Text against text: base64 has several spellings of the same bytes.
-    expected = _seal(text, secret, namespace)
-    if not hmac.compare_digest(seal.encode("utf-8", "replace"), expected.encode()):
-        raise CallbackForged
     try:
-        return _read(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (msgspec.MsgspecError, binascii.Error):  # sealed by another version
+        return _read(tokens.opened(_PURPOSE, token, secret, namespace))
+    except msgspec.MsgspecError:  # sealed by another version
         raise CallbackForged from None
+
+
+def address_of(path: str, token: str, base_url: str | None) -> str:
+    """Return where a token is used; raises ConfigurationError without a base."""
+    if base_url is None:
+        raise ConfigurationError(
+            "callback_base_url is not set, so a callback has no address. Set "
+            "CALLBOARD_CALLBACK_BASE_URL to where `callboard callbacks` can be reached."
+        )
+    return f"{base_url.rstrip('/')}/{path}/{token}"
 
 
 def wait_ahead(plan: Plan, position: str, name: str) -> tuple[str, WaitNode]:
@@ -141,12 +135,3 @@ def _backs(plan: Plan) -> dict[int, int]:
         for i, node in enumerate(plan.nodes)
         if (repeat := getattr(node, "repeat", None)) is not None
     }
-
-
-def _seal(text: str, secret: bytes, namespace: str) -> str:
-    sealed = f"{_PURPOSE}\n{namespace}\n{text}".encode("utf-8", "replace")
-    return _encoded(hmac.new(secret, sealed, hashlib.sha256).digest())
-
-
-def _encoded(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

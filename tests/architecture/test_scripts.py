@@ -88,7 +88,7 @@ def test_every_error_that_is_raised_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_must_go_on_when_memory_is_full_may(name: str) -> None:
-    refused_when_full = {"enqueue", "start", "redrive"}
+    refused_when_full = {"answer", "enqueue", "start", "redrive"}
     assert (scripts.load(name).flags == "allow-oom") == (name not in refused_when_full)
 
 
