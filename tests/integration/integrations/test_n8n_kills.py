@@ -1,4 +1,4 @@
-"""A worker dies between its POST to n8n and its commit: the job is handed over as the same again."""
+"""A worker dies between its POST to n8n and its commit: the job is handed over once more."""
 
 from __future__ import annotations
 
