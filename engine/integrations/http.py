@@ -177,8 +177,8 @@ def permitted(url: str, hosts: str | None) -> None:
     if hosts is None:
         return
     try:
-        host = (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:
+        host = httpx2.URL(url).host.lower().rstrip(".")  # as the call itself will read it
+    except httpx2.InvalidURL:
         host = ""
     for allowed in (name.strip().lower() for name in hosts.split(",")):
         if host and (host == allowed or (allowed[:2] == "*." and host.endswith(allowed[1:]))):

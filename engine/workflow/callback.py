@@ -15,7 +15,7 @@ import msgspec
 
 from engine.errors import CallbackForged, ConfigurationError, NoWaitAhead
 from engine.workflow import token as tokens
-from engine.workflow.plan import EachNode, Plan, RepeatNode, WaitNode
+from engine.workflow.plan import BackNode, EachNode, PagesNode, Plan, RepeatNode, WaitNode
 
 REJECTED = "callback_rejected"
 """Why a wait fails whose callback brings a failure, where nobody gives another reason."""
@@ -101,37 +101,36 @@ def wait_ahead(plan: Plan, position: str, name: str) -> tuple[str, WaitNode]:
     Raises:
         NoWaitAhead: there is none.
     """
-    number, dot, indices = position.partition(".")
-    at, around = int(number), _around(plan, int(number))
-    waits = {
-        i: node
-        for i, node in enumerate(plan.nodes)
-        if isinstance(node, WaitNode) and _around(plan, i) == around
+    number, dot, indices = position.removeprefix("~").partition(".")
+    at, around = int(number), _around(plan)
+    node = plan.nodes[at]
+    near = {
+        i: wait
+        for i, wait in enumerate(plan.nodes)
+        if isinstance(wait, WaitNode) and around[i] == around[at]
     }
-    found = [i for i, node in waits.items() if node.name == name]
+    # What undoes comes when nothing waits any more, and who reads pages has none of the items.
+    if position.startswith("~") or isinstance(node, PagesNode):
+        near = {}
+    found = [i for i, wait in near.items() if wait.name == name]
     ahead = [i for i in found if i > at] or (found if len(found) == 1 else [])
     if not ahead:
-        stage = getattr(plan.nodes[at], "stage", plan.name)
-        raise NoWaitAhead(stage, name, [node.name for node in waits.values()])
-    return f"{ahead[0]}{dot}{indices}", waits[ahead[0]]
+        stage = getattr(node, "stage", plan.name)
+        raise NoWaitAhead(stage, name, [wait.name for wait in near.values()])
+    return f"{ahead[0]}{dot}{indices}", near[ahead[0]]
 
 
-def _around(plan: Plan, number: int) -> list[int]:
-    """Return the eaches and repeats that a node stands in, the outermost first."""
-    return [i for i, node in enumerate(plan.nodes[:number]) if number < _end(plan, i, node)]
-
-
-def _end(plan: Plan, number: int, node: object) -> int:
-    if isinstance(node, EachNode):
-        return node.join
-    if isinstance(node, RepeatNode):
-        return _backs(plan)[number] + 1
-    return 0
-
-
-def _backs(plan: Plan) -> dict[int, int]:
-    return {
-        repeat: i
-        for i, node in enumerate(plan.nodes)
-        if (repeat := getattr(node, "repeat", None)) is not None
-    }
+def _around(plan: Plan) -> list[tuple[int, ...]]:
+    """Return for each node the eaches and repeats that it stands in, the outermost first."""
+    ends = {node.repeat: i + 1 for i, node in enumerate(plan.nodes) if isinstance(node, BackNode)}
+    found: list[tuple[int, ...]] = []
+    open_: list[tuple[int, int]] = []
+    for i, node in enumerate(plan.nodes):
+        while open_ and open_[-1][1] <= i:
+            open_.pop()
+        found.append(tuple(number for number, _ in open_))
+        if isinstance(node, EachNode):
+            open_.append((i, node.join))
+        elif isinstance(node, RepeatNode):
+            open_.append((i, ends[i]))
+    return found
