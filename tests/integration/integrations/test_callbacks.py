@@ -9,6 +9,8 @@ import socket
 import string
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from engine.errors import (
     NoWaitAhead,
     PayloadTooLarge,
 )
+from engine.integrations import callback_server
 from engine.integrations.callbacks import receive
 from engine.workflow.callback import Callback
 from engine.workflow.run import Run, RunState
@@ -272,6 +275,43 @@ def test_a_store_that_does_not_answer_is_a_reason_to_send_it_again() -> None:
     token = sealed(Claim("0" * 32, "1"), b"s" * 32, engine.settings.namespace)
     status, answer = receive(token, b'{"ok": true}', JSON, engine=engine)
     assert (status, answer["code"]) == (503, "store_unreachable")
+
+
+def test_of_many_answers_at_one_moment_one_counts(office: Office) -> None:
+    run, callback = asking(office)
+    ready = threading.Barrier(16)
+
+    def answer(number: int) -> tuple[int, int]:
+        ready.wait(10)
+        return post(callback.url, {"ok": True, "value": str(number)})[0], number
+
+    with ThreadPoolExecutor(16) as pool:
+        told = list(pool.map(answer, range(16)))
+    assert sorted(status for status, _ in told) == [200] + [409] * 15
+    [winner] = [number for status, number in told if status == 200]
+    assert run.result("10s") == str(winner)
+
+
+def test_connections_that_say_nothing_do_not_keep_others_out_for_long(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callback_server, "_WHOLE_S", 1.0)
+    run, callback = asking(office)
+    address = ("127.0.0.1", office.desk.server_address[1])
+    silent = [socket.create_connection(address, 5) for _ in range(80)]
+    try:
+        eventually(lambda: _answers(callback), 10)
+    finally:
+        for each in silent:
+            each.close()
+    assert run.result("10s") == "yes"
+
+
+def _answers(callback: Callback) -> bool:
+    try:
+        return post(callback.url, YES)[0] in (200, 409)
+    except (OSError, http.client.HTTPException):
+        return False  # there was no room
 
 
 @pytest.mark.parametrize("office", [{"callback_base_url": None}], indirect=True)

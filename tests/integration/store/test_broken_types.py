@@ -64,6 +64,10 @@ def build(client: redis.Redis) -> Scene:
     store.lead("leader", 3_600_000)
     store.duties.claim("leader", 1, "prune", 1000)
     store.usage.add("t", "events", 3, once=scene.runs["chain"])
+    (
+        store.callbacks.secret(),
+        store.callbacks.answer(scene.runs["chain"], "8", b"1", failed=False, until_ms=0),
+    )
     store.queues.limit("few", Limits(max_concurrent=1, max_per_minute=5))
     store.queues.limit("slow", Limits(max_per_minute=1))
     store.queues.limit("*", Limits(max_concurrent=40, weight=2))
