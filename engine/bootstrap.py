@@ -29,6 +29,7 @@ from engine.errors import (
 )
 from engine.execution import Runner, StageActor
 from engine.execution.actor import BuiltInActor
+from engine.execution.callbacks import Callbacks
 from engine.execution.insight import Insight
 from engine.execution.plans import Plans
 from engine.execution.sight import seen
@@ -53,6 +54,9 @@ class Engine:
         settings: None reads the environment when something is first needed.
         definitions: Where stages and pipelines are found.
         store: A ready store, for tests.
+
+    Attributes:
+        callbacks: Takes the answers of those who were given a callback.
     """
 
     def __init__(
@@ -69,7 +73,8 @@ class Engine:
         self.instruments = Instruments()
         self._places: dict[tuple[str, str, int | None], tuple[int, int]] = {}
         self.plans = Plans(self._stored_plan)
-        insight = Insight(lambda: self.store, self.plans)
+        self.callbacks = Callbacks(lambda: self.store, lambda: self.settings, self.plans)
+        insight = Insight(lambda: self.store, self.plans, self.callbacks)
         self.runner = Runner(
             self.plans,
             self.definitions.decide,

@@ -10,6 +10,7 @@ import typer
 
 from engine.cli import (
     bulk,
+    callbacks,
     control,
     dead,
     demo,
@@ -52,6 +53,7 @@ app.command("up")(up.up)
 app.command("down")(up.down)
 app.command("worker", cls=worker.WorkerCommand)(worker.worker)
 app.command("scheduler")(scheduler.scheduler)
+app.command("callbacks")(callbacks.callbacks)
 app.command("run")(run_command.run)
 app.command("send")(send.send)
 app.command("runs")(runs.runs)

@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     event_stream_length: PositiveInt = 100_000
     unknown_stage_grace_ms: Milliseconds = 60_000
 
+    callback_base_url: str | None = None
+    callback_secret: SecretStr | None = Field(default=None, min_length=32)
+    outbound_hosts: str | None = None
+
     tracing_sample_ratio: float = Field(default=1.0, ge=0, le=1)
     otlp_endpoint: str | None = Field(default=None, repr=False)
     traces_file: Path | None = None
@@ -106,6 +110,13 @@ class Settings(BaseSettings):
     def _known_scheme(cls, url: SecretStr | None) -> SecretStr | None:
         if url and urlsplit(url.get_secret_value()).scheme not in _URL_SCHEMES:
             raise ValueError("write redis://, rediss:// or unix:// and the address")
+        return url
+
+    @field_validator("callback_base_url")
+    @classmethod
+    def _is_address(cls, url: str | None) -> str | None:
+        if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError("write http:// or https:// and the address")
         return url
 
     @field_validator("log_level", mode="before")

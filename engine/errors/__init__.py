@@ -9,6 +9,14 @@ that whoever raises it cannot forget the value or the remedy. Errors survive pic
 
 from __future__ import annotations
 
+from engine.errors.callbacks import (
+    CallbackBodyInvalid,
+    CallbackError,
+    CallbackForged,
+    CallbackLate,
+    CallbackRepeated,
+    NoWaitAhead,
+)
 from engine.errors.definitions import (
     ConfigurationError,
     DefinitionInvalid,
@@ -83,6 +91,11 @@ from engine.errors.tree import (
 
 __all__ = [
     "AttributeInvalid",
+    "CallbackBodyInvalid",
+    "CallbackError",
+    "CallbackForged",
+    "CallbackLate",
+    "CallbackRepeated",
     "CallboardError",
     "ConfigurationError",
     "CursorInvalid",
@@ -103,6 +116,7 @@ __all__ = [
     "NameInvalid",
     "NoCaseMatches",
     "NoEngine",
+    "NoWaitAhead",
     "NotReplicated",
     "OptionInvalid",
     "PatchInvalid",

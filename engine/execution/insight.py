@@ -6,9 +6,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from engine.errors import StoreError
+from engine.execution.callbacks import Callbacks
 from engine.execution.plans import Plans
 from engine.store.store import Store
 from engine.telemetry.logs import stage_log
@@ -24,9 +26,10 @@ LOG_LINES = 20
 class Insight:
     """Makes contexts that look into the store only when they are asked."""
 
-    def __init__(self, store: Callable[[], Store], plans: Plans) -> None:
+    def __init__(self, store: Callable[[], Store], plans: Plans, callbacks: Callbacks) -> None:
         self._store = store
         self._plans = plans
+        self._callbacks = callbacks
 
     def recall(self, run_id: str, position: str) -> bytes | None:
         """The stored result of a run at a position, JSON; None where there is none."""
@@ -48,6 +51,7 @@ class Insight:
             outputs=_Outputs(self._store, self._plans, attempt),
             progress=watch.progress,
             cancelled=watch.cancelled,
+            callbacks=partial(self._callbacks.make, attempt),
         )
 
 

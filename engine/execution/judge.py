@@ -24,6 +24,7 @@ from engine.workflow.stage import Stage
 # Trying again cannot help: the same input meets the same code.
 HOPELESS = (PayloadInvalid, PayloadTooLarge, NoCaseMatches, ExpressionFailed)
 _AFTER_SHUTDOWN_MS = 1
+_WISHED_AT_MOST_MS = 3_600_000
 
 
 class Judge:
@@ -48,4 +49,8 @@ class Judge:
             return Dead("attempts_exhausted", failure)
         if isinstance(error, AskedForRetry) and error.delay is not None:
             delay_ms = int(error.delay)
+        # Whoever was asked said when to ask again: later than the policy, never sooner.
+        wished_ms = getattr(error, "retry_after_ms", None)
+        if isinstance(wished_ms, int):
+            delay_ms = max(delay_ms, min(wished_ms, _WISHED_AT_MOST_MS))
         return RetryAt(delay_ms, failure)

@@ -190,8 +190,7 @@ class Runner:
         self._die(attempt, story["reason"], story["message"])
 
     def _die(self, attempt: Attempt, reason: str, message: str) -> None:
-        failure = Failure("".join(word.title() for word in reason.split("_")), message)
-        attempt.settle(self._caught(attempt, Dead(reason, failure)))
+        attempt.settle(self._caught(attempt, Dead(reason, Failure.named(reason, message))))
 
     def _caught(self, attempt: Attempt, dead: Dead) -> Dead | Caught:
         """The death, or what it means to a join that goes on without the stage."""

@@ -18,12 +18,22 @@ class IntegrationError(CallboardError):
 
 
 class HttpUnavailable(IntegrationError):
-    """No usable answer now: no connection, too late, 408, 425, 429 or 5xx. Worth a retry."""
+    """No usable answer now: no connection, too late, 408, 425, 429 or 5xx. Worth a retry.
+
+    `retry_after_ms` is how long the server asked to be left alone, None if it did not say.
+    """
 
     code = "http_unavailable"
 
-    def __init__(self, address: str, problem: str, status: int | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        problem: str,
+        status: int | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
         self.address, self.problem, self.status = address, problem, status
+        self.retry_after_ms = retry_after_ms
         super().__init__(f"{address} is not available: {problem}. Another try may succeed.")
 
 
@@ -54,6 +64,19 @@ class HttpAddressInvalid(HttpRejected):
     def __init__(self, address: str) -> None:
         self.address = address
         super().__init__(f"{shown(address)} cannot be called. Give an http:// or https:// address.")
+
+
+class HttpHostNotAllowed(HttpRejected):
+    """`outbound_hosts` does not list the host; nothing was sent."""
+
+    code = "http_host_not_allowed"
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__(
+            f"{address} is not called: its host is not in outbound_hosts. Add the host to "
+            "CALLBOARD_OUTBOUND_HOSTS if it is to be trusted."
+        )
 
 
 class HttpReplyTooLarge(HttpRejected):

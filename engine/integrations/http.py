@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ import httpx2
 from engine.clock import Duration, duration_ms
 from engine.integrations.errors import (
     HttpAddressInvalid,
+    HttpHostNotAllowed,
     HttpRefused,
     HttpReplyInvalid,
     HttpReplyTooLarge,
@@ -105,7 +107,7 @@ class HttpClient:
 
         Raises:
             HttpUnavailable: No connection, no complete answer in time, or one of 408, 425, 429 and
-                5xx. The server may have acted.
+                5xx, with its Retry-After. The server may have acted.
             HttpRefused: Any other status but 2xx.
             HttpAddressInvalid: Nothing was sent.
             HttpReplyTooLarge, HttpReplyInvalid: The server has acted, its answer cannot be used.
@@ -117,7 +119,7 @@ class HttpClient:
             # The body is read as it comes: unpacking could make a megabyte a gigabyte.
             sent = {"User-Agent": _USER_AGENT, **(headers or {}), "Accept-Encoding": "identity"}
             with self._connected().stream(method, target, json=body, headers=sent) as response:
-                _judge(address, response.status_code)
+                _judge(address, response)
                 return Reply(address, response.status_code, self._read(address, response, ends_at))
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
             raise HttpAddressInvalid(address) from None
@@ -165,8 +167,40 @@ def shown_address(url: str) -> str:
         return "(an address that cannot be read)"
 
 
-def _judge(address: str, status: int) -> None:
+def permitted(url: str, hosts: str | None) -> None:
+    """Raises HttpHostNotAllowed unless the host of a URL is listed; None allows every host.
+
+    Args:
+        url: Where to.
+        hosts: Names with commas between them; `*.example.com` is any host below example.com.
+    """
+    if hosts is None:
+        return
+    try:
+        host = httpx2.URL(url).host.lower().rstrip(".")  # as the call itself will read it
+    except httpx2.InvalidURL:
+        host = ""
+    for allowed in (name.strip().lower() for name in hosts.split(",")):
+        if host and (host == allowed or (allowed[:2] == "*." and host.endswith(allowed[1:]))):
+            return
+    raise HttpHostNotAllowed(shown_address(url))
+
+
+def _judge(address: str, response: httpx2.Response) -> None:
+    status = response.status_code
     if status in _FOR_NOW or status >= 500:
-        raise HttpUnavailable(address, f"status {status}", status)
+        asked_ms = _retry_after_ms(response.headers.get("retry-after", ""))
+        raise HttpUnavailable(address, f"status {status}", status, asked_ms)
     if not 200 <= status < 300:
         raise HttpRefused(address, status)
+
+
+def _retry_after_ms(text: str) -> int | None:
+    """What a Retry-After header asks for: seconds, or a date; None for neither."""
+    if text.strip().isdecimal():
+        return int(text.strip()[:9]) * 1000
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(int((at.timestamp() - time.time()) * 1000), 0)

@@ -227,6 +227,13 @@ SHAPES: dict[str, KeyShape] = {
         "signal",
         "values of signals that came before their wait",
     ),
+    "calls": KeyShape(
+        "run:{run}:calls",
+        "hash",
+        "retention of the run",
+        "commit",
+        "position of a wait to what callbacks know of it: begun, answered, or what came early",
+    ),
     "children": KeyShape(
         "run:{run}:children", "set", "while they run", "commit", "ids of live child runs"
     ),
@@ -276,6 +283,9 @@ SHAPES: dict[str, KeyShape] = {
     ),
     "call": KeyShape(
         "call:{call}", "string", "10 minutes", "enqueue", "an enqueue call already carried out"
+    ),
+    "secret": KeyShape(
+        "secret", "string", "for ever", "callbacks", "32 random bytes that sign callback tokens"
     ),
     "leader": KeyShape(
         "leader", "hash", "until it lapses", "maintenance", "holder, fencing token, expiry"

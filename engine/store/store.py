@@ -8,6 +8,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry as ClientRetry
 
+from engine.store.callbacks import Callbacks
 from engine.store.connection import Links
 from engine.store.duties import Duties
 from engine.store.events import Events
@@ -58,6 +59,7 @@ class Store:
         self.events = Events(links)
         self.duties = Duties(links)
         self.usage = Usage(links)
+        self.callbacks = Callbacks(links)
         self.replicas = Replicas(links, wait_replicas)
 
     def lead(self, candidate: str, lease_ms: int) -> tuple[bool, int]:

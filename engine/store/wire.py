@@ -96,7 +96,8 @@ class Wire:
         if type(edge) is Wait:
             successor = self._successor(plan, trace, edge.successor)
             timer = self._send_or_none(plan, trace, edge.timer)
-            return ("wait", edge.wait, edge.name, successor, timer)
+            fail = self._successor(plan, trace, edge.fail)
+            return ("wait", edge.wait, edge.name, successor, timer, fail)
         if type(edge) is Undo:
             sent = Send(edge.position, edge.stage, edge.queue, edge.priority, edge.input)
             return ("undo", *self._send(plan, trace, sent)[1:])

@@ -287,6 +287,7 @@ class _Compiler:
                 queue=self._home.queue,
                 priority=self._home.priority,
                 timeout_ms=flow.timeout_ms,
+                settles=flow.settles,
             )
         )
         ends: list[Draft] = [wait]

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from engine.clock import Duration
+from engine.workflow.callback import REJECTED, Callback
+from engine.workflow.names import definition_name
+
 
 def _ignore(_done: float, _total: float | None) -> None:
     return None
@@ -16,6 +20,14 @@ def _ignore(_done: float, _total: float | None) -> None:
 
 def _never() -> bool:
     return False
+
+
+def _nowhere(name: str, _ttl: Duration | None, _reason: str) -> Callback:
+    return Callback(f"test-{name}", f"test-{name}", "http://test.invalid")
+
+
+CallbackOf = Callable[[str, Duration | None, str], Callback]
+"""(name of the wait, ttl, reason of a failure) -> what ends the wait."""
 
 
 class Context:
@@ -33,6 +45,7 @@ class Context:
     """
 
     __slots__ = (
+        "_callbacks",
         "_cancelled",
         "_progress",
         "attempt",
@@ -58,6 +71,7 @@ class Context:
         outputs: Mapping[str, Any] | None = None,
         progress: Callable[[float, float | None], None] = _ignore,
         cancelled: Callable[[], bool] = _never,
+        callbacks: CallbackOf = _nowhere,
     ) -> None:
         self.run_id = run_id
         self.tenant = tenant
@@ -69,10 +83,31 @@ class Context:
         self.outputs: Mapping[str, Any] = {} if outputs is None else outputs
         self._progress = progress
         self._cancelled = cancelled
+        self._callbacks = callbacks
 
     def progress(self, done: float, total: float | None = None) -> None:
         """Report how far the work is; cheap, the engine decides what to send on."""
         self._progress(done, total)
+
+    def callback(
+        self, name: str, *, ttl: Duration | None = None, reason: str = REJECTED
+    ) -> Callback:
+        """Return what ends the `wait_for(name)` behind this stage, once, for whoever is given it.
+
+        An answer that comes before the wait begins counts. Every try of the attempt gives a
+        callback to the same wait.
+
+        Args:
+            name: of the wait: the next one in reading order, inside the same each or repeat.
+            ttl: how long it may be used; None as long as the wait is open.
+            reason: of the dead letter, should the callback bring a failure.
+
+        Raises:
+            NoWaitAhead: the plan has no such wait behind the stage.
+            OptionInvalid, InvalidDuration: the ttl is not above 0 and at most ten years.
+            StoreError: the store was asked for its secret or its clock and did not answer.
+        """
+        return self._callbacks(name, ttl, definition_name("reason", reason))
 
     @property
     def cancelled(self) -> bool:

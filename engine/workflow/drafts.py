@@ -228,6 +228,7 @@ class WaitDraft(Draft):
     priority: int | None = None
     timeout_ms: int | None = None
     otherwise: int | None = None
+    settles: bool = False
 
     @property
     def leads_to_message(self) -> bool:
@@ -244,6 +245,7 @@ class WaitDraft(Draft):
             self.timeout_ms,
             self.otherwise,
             self.catch,
+            self.settles,
         )
 
 

@@ -95,15 +95,17 @@ class Extend(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Wait(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """`successor` waits for a signal; what it carries will be its input.
+    """`successor` waits for a signal or callback; what it carries will be its input.
 
-    `timer` runs at the wait's own position when the time is over and nothing came.
+    `fail` takes the successor's place for a callback that brings a failure. `timer` runs at the
+    wait's own position when the time is over and nothing came.
     """
 
     wait: str
     name: str
     successor: First
     timer: Send | None
+    fail: First
 
 
 class StartChild(msgspec.Struct, frozen=True, gc=False, tag=True):

@@ -40,6 +40,11 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
             traceback=_story(error)[-MAX_TRACEBACK_CHARS:],
         )
 
+    @classmethod
+    def named(cls, reason: str, message: str) -> Failure:
+        """Return a failure that is no exception: `n8n_failed` is of type `N8nFailed`."""
+        return cls("".join(word.capitalize() for word in reason.split("_")), message)
+
 
 def type_name(error: BaseException) -> str:
     """Return the qualified name of an exception's class; builtins without their module."""

@@ -138,7 +138,8 @@ class PagesNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind
 class WaitNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="wait"):
     """The run stands still until a signal comes; `next` is always a stage or relay.
 
-    After `timeout_ms` it goes on at `otherwise`, or fails without one.
+    After `timeout_ms` it goes on at `otherwise`, or fails without one. Where it `settles`, what a
+    callback brings goes on as `Settled`, failures too.
     """
 
     name: str
@@ -148,6 +149,7 @@ class WaitNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind"
     timeout_ms: int | None = None
     otherwise: int | None = None
     catch: Catch | None = None
+    settles: bool = False
 
 
 class ChildNode(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="child"):

@@ -322,7 +322,10 @@ class _Walk:
         timer = None
         if node.timeout_ms is not None:
             timer = Send(position, TIMER_STAGE, node.queue, node.priority, value, node.timeout_ms)
-        return Wait(position, node.name, self._first(node.next, suffix), timer)
+        successor = self._first(node.next, suffix)
+        # In the successor's place, not the wait's: there a timer may still be on its way.
+        fail = First(successor.position, FAIL_STAGE, node.queue, node.priority)
+        return Wait(position, node.name, successor, timer, fail)
 
     def _child(self, position: str, node: ChildNode, suffix: str, value: bytes) -> StartChild:
         edges = begin(self.plan_of(node.plan), value, self.decide, self.plan_of)

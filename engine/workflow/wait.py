@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_origin
 
 from engine.clock import Duration, duration_ms
 from engine.errors import OptionInvalid
@@ -18,6 +18,7 @@ from engine.workflow.fitting import union_of
 from engine.workflow.flow import Flow, Want, as_flow
 from engine.workflow.names import definition_name
 from engine.workflow.payload import Field, InputCodec
+from engine.workflow.settled import Settled
 
 MAX_WAIT_MS = 3_660 * 86_400_000  # ten years
 
@@ -62,6 +63,11 @@ class WaitFor(Flow):
         self.into = into
         self.timeout_ms = timeout_ms
         self.otherwise = otherwise
+
+    @property
+    def settles(self) -> bool:
+        """Whether a failure that a callback brings goes on as a value."""
+        return self.into is Settled or get_origin(self.into) is Settled
 
     @property
     def label(self) -> str:
@@ -117,7 +123,9 @@ def wait_for(
     """Pause the run until it is sent a signal; what the signal carries flows on.
 
     A signal that came before the wait counts. Several waits of one name are served in the order in
-    which they began.
+    which they began. A callback (`ctx.callback(name)` in a stage before it) ends the wait as well;
+    one that brings a failure fails the run here, unless `into` is `Settled[...]`: then what it
+    brings flows on as that, a failure too.
 
     Args:
         name: of the signal, as in `run.signal(name, value)`.

@@ -22,7 +22,9 @@ from tests.architecture.reading import (
 )
 
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
-ROOMS = "workflow|store|broker|execution|config|control|maintenance|telemetry|middleware"
+ROOMS = (
+    "workflow|store|broker|execution|config|control|maintenance|telemetry|middleware|integrations"
+)
 MAKEFILES = ("Makefile", "engine/cli/blueprint/Makefile.txt")
 
 

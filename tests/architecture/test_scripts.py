@@ -88,7 +88,7 @@ def test_every_error_that_is_raised_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_must_go_on_when_memory_is_full_may(name: str) -> None:
-    refused_when_full = {"enqueue", "start", "start_one", "redrive", "signal"}
+    refused_when_full = {"answer", "enqueue", "start", "start_one", "redrive", "signal"}
     assert (scripts.load(name).flags == "allow-oom") == (name not in refused_when_full)
 
 
@@ -262,6 +262,7 @@ BEGINNING = Beginning(
     *("r", "pipe", "plan", "t", 1, 0, [("send", "0", "q", 5, "1", entries.text(b"{}"))], None, None)
 )
 WRAPPERS: dict[str, Callable[[Store, Any], object]] = {
+    "answer": lambda s, _: s.callbacks.answer("r", "1", b"1", failed=False, until_ms=0),
     "beat": lambda s, link: s.transit.beat(link, "c", ["q", "p"], 0, silence_ms=1, gap_ms=1),
     "cancel": lambda s, _: s.runs.cancel("r"),
     "claim_duty": lambda s, _: s.duties.claim("a", 1, "d", 1000),

@@ -68,9 +68,9 @@ def build(client: redis.Redis) -> Scene:
     store.lead("leader", 3_600_000)
     store.duties.claim("leader", 1, "prune", 1000)
     store.usage.add("t", "events", 3, once=scene.runs["chain"])
-    store.queues.limit("few", Limits(max_concurrent=1, max_per_minute=5))
-    store.queues.limit("slow", Limits(max_per_minute=1))
-    store.queues.limit("*", Limits(max_concurrent=40, weight=2))
+    store.callbacks.secret()
+    store.callbacks.answer(scene.runs["chain"], "8", b"1", failed=False, until_ms=0)
+    _limit(stand)
     stand.send(3, tenant="few")
     stand.send(3, tenant="slow")
     stand.send(2, tenant="t")
@@ -82,6 +82,14 @@ def build(client: redis.Redis) -> Scene:
     stand.store.transit.enqueue("known-call", [stand.message(digest="taken", ttl_ms=100_000)])
     stand.advance(100)
     return scene
+
+
+def _limit(stand: Stand) -> None:
+    """Leaves limits of a tenant's slots, of one's rate, and of all."""
+    limit = stand.store.queues.limit
+    limit("few", Limits(max_concurrent=1, max_per_minute=5))
+    limit("slow", Limits(max_per_minute=1))
+    limit("*", Limits(max_concurrent=40, weight=2))
 
 
 def _die(scene: Scene, dead: Hand, twin: Hand) -> None:

@@ -119,6 +119,11 @@ def _enqueue(scene: Scene) -> object:
 
 
 CALLS: dict[str, Sequence[Callable[[Scene], object]]] = {
+    "answer": [
+        lambda s: s.stand.store.callbacks.answer(
+            s.runs["chain"], "9", b"1", failed=False, until_ms=0
+        )
+    ],
     "beat": [lambda s: s.hand.beat(), lambda s: s.suspect_hand.beat()],
     "cancel": [
         lambda s: s.stand.store.runs.cancel(s.runs["chain"]),

@@ -3,13 +3,14 @@
 -- needs: record, slices, check, arrivals, tale, marks, edges
 --   policy of an open join: {need, bare 0|1, scope from, scope to, send that fails for it}
 --   {'extend', join, items, send of the next page or false}
---   {'wait', wait, name, {position, queue, priority, allowed, body}, timer or false}, timer: as a send
+--   {'wait', wait, name, {position, queue, priority, allowed, body}, timer or false, {the same, for a callback that
+--   brings a failure}}, timer: as a send
 --   {'child', position, run, pipeline, plan, edges, {position, queue, priority, allowed, body}, send that fails for it}
 --   {'undo', position, queue, priority, allowed, body}
 local function learn_branches()
   -- What of a run is written by `draw_apart`.
   local function apart(run)
-    run.apart = run.apart or { waits = {}, inboxes = {}, undos = {}, taken = 0, children = {}, orphans = {}, unparked = {} }
+    run.apart = run.apart or { waits = {}, inboxes = {}, calls = {}, undos = {}, taken = 0, children = {}, orphans = {}, unparked = {} }
     return run.apart
   end
 
@@ -103,8 +104,25 @@ local function learn_branches()
     return seen
   end
 
-  local function wait(now, run, position, name, successor, timer)
+  -- Callbacks are bound to one wait each. Of a wait the run remembers 'w' once it has begun, 'a' once a callback has
+  -- answered it, and of a callback that came before it what it brought: '+' and a value, or '-' and a story.
+  function hop.note_call(run, position, what)
+    local calls = apart(run).calls
+    calls[#calls + 1] = position
+    calls[#calls + 1] = what
+    hop.opened(run, key.calls(run.id))
+  end
+
+  local function brought(now, run, what, successor, fail)
+    answer(now, run, string.sub(what, 1, 1) == '+' and successor or fail, string.sub(what, 2))
+  end
+
+  local function wait(now, run, position, name, successor, timer, fail)
     check('HLEN', key.wait(run.id, position))
+    local called = redis.call('HGET', key.calls(run.id), position)
+    local early = called and called ~= 'w' and called ~= 'a'
+    hop.note_call(run, position, early and 'a' or 'w')
+    if early then return brought(now, run, called, successor, fail) end
     local box = inbox(run, name)
     if box.taken < box.kept then
       local input = redis.call('LINDEX', key.signals(run.id, name), box.taken)
@@ -112,7 +130,7 @@ local function learn_branches()
       return answer(now, run, successor, input)
     end
     local waits = apart(run).waits
-    waits[#waits + 1] = { position, name, { 'name', name, 'successor', cmsgpack.pack(successor) } }
+    waits[#waits + 1] = { position, name, { 'name', name, 'successor', cmsgpack.pack(successor), 'fail', cmsgpack.pack(fail) } }
     hop.opened(run, key.wait(run.id, position))
     hop.opened(run, key.waits(run.id, name))
     if timer then
@@ -120,10 +138,22 @@ local function learn_branches()
     end
   end
 
-  -- Ends an open wait with a value; its timer goes too where it is still asleep.
+  -- Ends an open wait with what a callback brought.
+  function hop.answer_call(now, run, position, name, what)
+    local ways = redis.call('HMGET', key.wait(run.id, position), 'successor', 'fail')
+    brought(now, run, what, cmsgpack.unpack(ways[1]), cmsgpack.unpack(ways[2]))
+    hop.settle_wait(run, position, name)
+  end
+
+  -- Ends an open wait with a value.
   function hop.answer_wait(now, run, position, name, value)
     local successor = redis.call('HGET', key.wait(run.id, position), 'successor')
     answer(now, run, cmsgpack.unpack(successor), value)
+    hop.settle_wait(run, position, name)
+  end
+
+  -- An answered wait is closed; its timer goes too where it is still asleep.
+  function hop.settle_wait(run, position, name)
     hop.close_wait(run, position, name)
     local timer = run.id .. ':' .. position
     if redis.call('ZSCORE', key.delayed(), timer) then
@@ -314,6 +344,7 @@ local function learn_branches()
     for _, w in ipairs(mine.answered or {}) do
       if w[1] then redis.call('LREM', key.waits(run.id, w[1]), 1, w[2]) end
     end
+    call_sliced('HSET', key.calls(run.id), mine.calls)
     for name, box in pairs(mine.inboxes) do
       if box.taken > 0 then redis.call('LTRIM', key.signals(run.id, name), box.taken, -1) end
     end
@@ -339,7 +370,7 @@ local function learn_branches()
   function hop.branch(now, run, e)
     local verb = e[1]
     if verb == 'wait' then
-      wait(now, run, e[2], e[3], e[4], e[5])
+      wait(now, run, e[2], e[3], e[4], e[5], e[6])
     elseif verb == 'child' then
       child(now, run, unpack(e, 2, 8))
     elseif verb == 'undo' then
