@@ -23,6 +23,7 @@ from engine.cli import (
     runs,
     scheduler,
     send,
+    steering,
     tenants,
     up,
     worker,
@@ -62,6 +63,9 @@ app.command("cancel")(runs.cancel)
 app.command("retry")(control.retry)
 app.command("replay")(control.replay)
 app.command("why")(control.why)
+app.command("signal")(steering.signal)
+app.command("hold")(steering.hold)
+app.command("release")(steering.release)
 app.command("queues")(queues.queues)
 app.command("pause")(queues.pause)
 app.command("resume")(queues.resume)

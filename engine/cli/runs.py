@@ -106,12 +106,15 @@ def show(
 
 def cancel(
     run: Annotated[str, typer.Argument(help="Run id, or the beginning of one.")],
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Undo what its completed stages did, before it ends.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Cancel a run: what of it has not begun will not begin."""
     store = store_here()
     record = inspect.run(store, run)
-    cancelled = operate.cancel(store, record.id)
+    cancelled = operate.cancel(store, record.id, undo=undo)
     if as_json:
         print_json({"run": record.id, "cancelled": cancelled})
     else:

@@ -104,9 +104,13 @@ def _tenant(tenant: str) -> str:
     return tenant if tenant == ALL_TENANTS else tenant_name(tenant)
 
 
-def cancel(store: Store, run_id: str) -> bool:
-    """Cancels a run; False if it had ended before. Raises RunNotFound."""
-    state = store.runs.cancel(run_id)
+def cancel(store: Store, run_id: str, *, undo: bool = False) -> bool:
+    """Cancels a run; False if it had ended before. With `undo`, undoes what it did.
+
+    Raises:
+        RunNotFound: No such run is stored.
+    """
+    state = store.runs.cancel(run_id, undo=undo)
     if state is None:
         raise RunNotFound(run_id)
     return state == "running"
