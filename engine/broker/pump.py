@@ -87,8 +87,7 @@ class Pump:
         self._waiting = False
         self._work_waits = True
         self._due_at = 0.0
-        self._fetching = True
-        self._running = True
+        self._fetching = self._running = True
         self._enlisted: tuple[str, ...] = ()
         self._fetches = 0
         self._solitude = Solitude()

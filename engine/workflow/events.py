@@ -18,6 +18,7 @@ class EventName(StrEnum):
     RUN_COMPLETED = "run.completed"
     RUN_FAILED = "run.failed"
     RUN_CANCELLED = "run.cancelled"
+    RUN_ANSWERED = "run.answered"
     RUN_UNDOING = "run.undoing"
     RUN_PAUSED = "run.paused"
     RUN_RESUMED = "run.resumed"

@@ -209,7 +209,7 @@ def test_a_build_has_every_function_that_it_calls(name: str) -> None:
     source = scripts.load(name).source.decode()
     for table in re.findall(r"^local (\w+) = \{.*\}$", source, re.MULTILINE):
         called = set(re.findall(rf"\b{table}\.(\w+)\(", source))
-        defined = set(re.findall(rf"^function {table}\.(\w+)\(", source, re.MULTILINE))
+        defined = set(re.findall(rf"^ *function {table}\.(\w+)\(", source, re.MULTILINE))
         assert called == defined
 
 

@@ -5,7 +5,6 @@
 -- ERRORS  -
 -- COST    O(1)
 -- FLAGS   allow-oom
--- include: check
 -- include: marks
 -- include: tale
 

@@ -293,7 +293,7 @@ def test_a_flow_without_expressions_is_not_expressive(definitions) -> None:
 
 def test_a_plan_without_expressions_is_written_as_before(definitions) -> None:
     plan = load(document("inc")).plan()
-    assert set(json.loads(plan.to_json())) == {"name", "nodes"}
+    assert set(json.loads(plan.to_json())) == {"name", "nodes", "shapes"}
     assert isinstance(plan.nodes[0], StageNode)
     assert set(json.loads(plan.to_json())["nodes"][0]) == {
         "kind", "stage", "queue", "priority", "next",

@@ -81,7 +81,8 @@ def flows(draw: st.DrawFn, depth: int = 3) -> Flow:  # noqa: C901, PLR0911 - one
             case "wait":
                 return wait_for("late", timeout="7d", otherwise=inner())
             case "repeat":
-                return repeat(inner(), until=enough, every=draw(st.sampled_from([None, "2s"])))
+                body = LEAVES[0] | inner() | LEAVES[0]  # so that it takes what it gives
+                return repeat(body, until=enough, every=draw(st.sampled_from([None, "2s"])))
             case "pause":
                 return draw(st.sampled_from(PAUSES))
             case _:

@@ -1,6 +1,5 @@
 -- tale: facts in the past tense, appended to the event stream in the script that made them true.
 -- One entry of the stream holds up to eight facts, a line each: `name field=value field=value ...`.
--- needs: check
 local EVENTS_KEPT = {events_kept} -- written in when the script is loaded: about so many entries
 local TRIMMED_BEHIND = 100 -- entries: it trims by whole nodes of the stream, so that less would find nothing
 local FACTS_AN_ENTRY = 8
