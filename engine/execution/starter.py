@@ -148,7 +148,6 @@ class Starter:
     def _begin_all(self, definition: Definition, packed: list[bytes]) -> list[Verdict]:
         store = self._store()
         for plan in definition.plans():
-            self._plans.add(plan)
             store.runs.put_plan(plan.hash, plan.to_json())
         slices, depths = slices_of(packed), self._terms(definition).depths
         verdicts: list[Verdict] = []
@@ -186,6 +185,8 @@ class Starter:
         if len(start.payload) > limit:
             raise PayloadTooLarge(definition.name, len(start.payload), limit)
         plan = definition.plan()
+        for known in definition.plans():  # a child run may begin with it
+            self._plans.add(known)
         edges = begin(plan, start.payload, self._definitions.decide, self._plans.get)
         if start.priority is not None:
             edges = [_with_priority(edge, start.priority) for edge in edges]

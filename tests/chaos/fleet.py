@@ -58,6 +58,7 @@ class Fleet:
             namespace=namespace,
             tracing_sample_ratio=0.0,
             unknown_stage_grace_ms=grace_ms,
+            queues={workload.QUEUE: {"max_stalls": workload.FORGIVEN}},
         )
         self.engine: Engine = build(settings, store=store)
         self.plain = workload.plain_actors(self.engine.broker)
