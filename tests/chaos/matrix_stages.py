@@ -7,6 +7,7 @@ for the effect they note, so a run's result can be computed without running it.
 from __future__ import annotations
 
 import os
+import random
 import time
 from typing import Any
 
@@ -24,7 +25,8 @@ ONCE = Retry(attempts=1)
 
 
 def note(ctx: Context) -> None:
-    """Note one effect of this attempt, under the position it has in its plan."""
+    """Work for up to 20 ms, then note one effect under the position that it has in its plan."""
+    time.sleep(random.random() * 0.02)
     message = CurrentMessage.get_current_message()
     position = str(message.message_id).partition(":")[2] if message else "-"
     workload.note(ctx, position)
@@ -91,7 +93,6 @@ def add(number: int, ctx: Context) -> int:
 
 @stage(queue=QUEUE, max_stalls=FORGIVEN)
 def double(number: int, ctx: Context) -> int:
-    time.sleep(0.005)
     note(ctx)
     return twice(number)
 
