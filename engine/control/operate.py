@@ -35,7 +35,7 @@ class RedriveRefused(CallboardError):
 
 
 _REASONS = {
-    "run_gone": "its run is past its retention or was cancelled; start the run anew",
+    "run_gone": "its run is past its retention, cancelled or undone; start the run anew",
     "undecodable": "it has no readable message; purge it",
 }
 

@@ -15,6 +15,10 @@ from engine.workflow.run import Run, RunState
 from tests.chaos.history import ENDS, History
 from tests.chaos.matrix import Made
 
+# A fact is stamped when its script writes it, and a pause counts from when the script began; no
+# script is longer than this.
+SCRIPT_MS = 5
+
 
 class Told(NamedTuple):
     """One event of a run; `position` is empty where the run itself is meant."""
@@ -90,7 +94,7 @@ def _unpaused(plan: Plan, story: Story) -> Iterator[str]:
         if isinstance(node, StageNode) and node.member is None:
             after = f"{node.next}{dot}{indices}"
             pause_ms = _pause_ms(plan, node.next)
-            if pause_ms and after in over and over[after] < begun_ms + pause_ms:
+            if pause_ms and after in over and over[after] < begun_ms + pause_ms - SCRIPT_MS:
                 yield f"{after} was over {over[after] - begun_ms} ms behind {position}"
     yield from _hurried_rounds(plan, done)
 
@@ -112,7 +116,7 @@ def _hurried_rounds(plan: Plan, done: Mapping[str, int]) -> Iterator[str]:
             if number != str(node.body) or last == "0":
                 continue
             before = ".".join(part for part in (number, outside, str(int(last) - 1)) if part)
-            if before in done and at_ms < done[before] + node.every_ms:
+            if before in done and at_ms < done[before] + node.every_ms - SCRIPT_MS:
                 yield f"round {position} came {at_ms - done[before]} ms behind the one before"
 
 

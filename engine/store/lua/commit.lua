@@ -85,6 +85,8 @@ local function die(id, kind, queue, tenant, attempt, reason, story, stage)
   end
 end
 
+local function undoes(edges) return #edges > 0 and edges[#edges][1] == 'undo' end
+
 -- What a run that is being undone, or has been, still takes in.
 local function done_too_late(run, kind, edges)
   hop.follow_undos(now, run, edges)
@@ -111,7 +113,8 @@ local function done(id, kind, verb, tenant, attempt, wait, took, edges, stage, r
     forget[#forget + 1] = join
     hop.closed(run, join)
   end
-  if run.state == 'running' or (run.state == 'failed' and not redis.call('HGET', run.name, 'undone')) then
+  -- A failed run goes on where it can, until it has something to undo.
+  if run.state == 'running' or (run.state == 'failed' and not undoes(edges) and not redis.call('HGET', run.name, 'undone')) then
     hop.follow(now, run, edges)
   else
     done_too_late(run, kind, edges)

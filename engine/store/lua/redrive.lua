@@ -29,8 +29,8 @@ end
 local run = kind ~= 'd' and run_of(id)
 local open, goes_on = {}, false
 if run then
-  local seen = redis.call('HMGET', key.run(run), 'state', 'letters')
-  if seen[1] ~= 'failed' and seen[1] ~= 'running' then return 'run_gone' end
+  local seen = redis.call('HMGET', key.run(run), 'state', 'letters', 'undone')
+  if seen[3] or (seen[1] ~= 'failed' and seen[1] ~= 'running') then return 'run_gone' end
   open = redis.call('SMEMBERS', key.open(run))
   -- With another letter it cannot end yet: it stays failed, and goes by itself if that one is never redriven.
   goes_on = tonumber(seen[2] or '1') <= 1

@@ -211,7 +211,10 @@ local function learn_branches()
 
   local function push_undo(now, run, e)
     check('LLEN', key.undo(run.id))
-    if run.state == 'failed' and redis.call('HGET', run.name, 'undone') then
+    if run.state == 'failed' then
+      check('ZCARD', key.cancelled())
+      hop.note(run, 'undone', 1)
+      apart(run).sweep = true
       return arrivals.send(now, run.id .. ':' .. e[2], 'u', e[3], run.tenant, e[4], e[5], 0, e[6])
     end
     table.insert(apart(run).undos, cmsgpack.pack(e))
