@@ -73,6 +73,7 @@ class Engine:
             retry_of=self._retry_of,
             context_of=Insight(lambda: self.store, self.plans).context_of,
             payload_limit=lambda: self.settings.max_payload_bytes,
+            results_of=lambda run, join, members: self.store.runs.results(run, join, members),
         )
         self.broker = RedisBroker(
             middleware=ours(

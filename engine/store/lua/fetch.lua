@@ -4,7 +4,7 @@
 --         empty itself now, else 0, 5.. queues, in order of priority, each followed by its share of the wanted messages,
 --         which is below 0 where the queue may give no more than that
 -- RETURNS {now ms, ms until something falls due (-1: nothing), suspects wait 0|1, more is runnable 0|1,
---         {id, token, record, inputs or false}...}
+--         {id, token, record, inputs, or how many results are to be read from the join, or false}...}
 -- ERRORS  GONE the consumer was taken for dead: come back under a new id
 -- COST    O(log tenants + log waiting) a message
 -- FLAGS   allow-oom
@@ -42,15 +42,24 @@ for i = 5, #ARGV, 2 do
   check('STRLEN', key.solo(ARGV[i]))
 end
 
+-- Results of joins go with the reply as long as they are few; the rest the process reads by itself, slice by slice.
+local RESULTS_AT_MOST = 1000
+local results = 0
+
+local function results_of(id, record)
+  local join = key.join(run_of(id), join_of(record) or '')
+  local members = redis.pcall('HGET', join, 'members')
+  members = type(members) == 'string' and tonumber(members) or 0
+  if members < 1 then return nil end
+  if results + members > RESULTS_AT_MOST then return members end
+  results = results + members
+  local fields = {}
+  for i = 1, members do fields[i] = i - 1 end
+  return read_sliced('HMGET', join, fields)
+end
+
 local function inputs_of(id, kind, record)
-  if kind == 'j' then
-    local join = key.join(run_of(id), join_of(record) or '')
-    local members = redis.pcall('HGET', join, 'members')
-    if type(members) ~= 'string' then return nil end
-    local fields = {}
-    for i = 1, tonumber(members) or 0 do fields[i] = i - 1 end
-    return #fields > 0 and read_sliced('HMGET', join, fields) or nil
-  end
+  if kind == 'j' then return results_of(id, record) end
   local each, item = string.match(position_of(id), '^(.*)%.(%d+)$')
   if not each then return nil end
   local found = redis.pcall('HMGET', key.each(run_of(id), each), 'body', item)
