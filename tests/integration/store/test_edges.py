@@ -70,9 +70,7 @@ def test_a_join_of_thousands_has_its_results_read_slice_by_slice(stand: Stand, h
         hand.end(delivery, edges=[*edges, *more])
     [successor] = hand.fetch().deliveries
     assert (successor.inputs, successor.results) == (None, ("9", members))
-    assert stand.store.runs.results(run, "9", members) == [
-        str(i).encode() for i in range(members)
-    ]
+    assert stand.store.runs.results(run, "9", members) == [str(i).encode() for i in range(members)]
     hand.end(successor, edges=[end()])
     assert stand.state(run) == "completed"
 
