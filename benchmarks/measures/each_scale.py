@@ -8,6 +8,7 @@ event stream, which is bounded by itself. The rate is held against a plain drain
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,7 @@ ROWS = {
 }
 FEW = 1_000
 DRAINED = 50_000
+LOOK_EVERY_S = 0.2
 
 
 def run(bench: Bench, peer: Peer, quick: bool) -> dict[str, float]:

@@ -72,8 +72,8 @@ class Runner:
 
         Raises:
             BaseException: What the function raised; the attempt is settled by then.
-            StoreError: Its plan or its input could not be read; the function did not run, the attempt is put
-                off and not counted.
+            StoreError: Its plan or its input could not be read; the function did not run, the
+                attempt is put off and not counted.
         """
         try:
             plan = self._ready(attempt)  # before the function: what it does is done only once

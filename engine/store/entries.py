@@ -184,7 +184,8 @@ def delivery_of(raw: list[Any]) -> Delivery:
         if kind == "j":  # its first line names the join
             join, _, body = body.partition(b"\n")
             if type(inputs) is int:
-                inputs, results = None, Results(join.decode(), inputs)
+                results = Results(join.decode(), inputs)
+                inputs = None
         return Delivery(
             identity.decode(),
             int(token),

@@ -103,7 +103,7 @@ class Maker:
         return self.random.choice([ADD, DOUBLE, LEAP])
 
     def side(self) -> Part:
-        """A company for another part: a stage, or a few that can be undone, slept through or die."""
+        """A companion of another part: a stage or a few; some can be undone, some may die."""
         sides = [BOOK, chain(LEAP, BOOK, PAY), paused(DOUBLE, 60), chain(ADD, ONLY_EVEN, PAY)]
         return self.random.choice([*sides, self.leaf(), self.leaf()])
 
@@ -237,9 +237,12 @@ def race(make: Maker, body: Part) -> Part:
         # The other one always arrives, so the race itself never fails.
         return (body.ends(number) - {None}) | other.ends(number)
 
-    members = [body.flow, other.flow, wait_for(f"never{next(make._numbers)}", int)]
+    loser = of(wait_for(make.signal().name, int), stages.more)
+    if make.random.random() < 0.5:
+        loser = child(make, chain(ADD, loser))
+    members = [body.flow, other.flow, loser.flow]
     make.random.shuffle(members)
-    return make.lead(with_needs(Part(first(*members), ends), body))
+    return make.lead(with_needs(Part(first(*members), ends), body, loser))
 
 
 def _mapped(

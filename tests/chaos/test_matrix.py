@@ -1,4 +1,4 @@
-"""Every kind of node nested in every other, while workers are killed: none lost, stuck, early, double."""
+"""Node kinds nested in each other while workers are killed: none lost, stuck, early or double."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ local function settle(entry)
   ended[#ended + 1] = id
   leases.free(queue, tenant)
   if any_unknown and verb ~= 'unknown' and verb ~= 'release' then known[#known + 1] = id end
-  if kind ~= 'd' and marks.any and marks.closed(marks.of(run_of(id)), position_of(id)) then
+  if kind ~= 'd' and hop.lost(run_of(id), position_of(id)) then
     gone[#gone + 1] = id
     return 'refused:scope_closed'
   end

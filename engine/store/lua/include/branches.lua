@@ -22,9 +22,27 @@ local function learn_branches()
 
   -- Joins that go on without all their members -----------------------------------------------------
 
-  local function narrow(run, from, to, position)
+  -- Ends the child runs of a run, or those that stand in closed scopes alone.
+  local function cancel_children(now, run, scopes)
+    local children = redis.call('SMEMBERS', key.children(run.id))
+    for _, id in ipairs(apart(run).children) do children[#children + 1] = id end
+    for i = 1, #children do
+      local one = hop.run_seen(children[i], run.tenant)
+      if one.state == 'running' then
+        if not one.parent then hop.rest_of(one) end
+        if not scopes or marks.closed(scopes, position_of(one.parent)) then hop.end_run(now, one, 'cancelled') end
+      end
+    end
+  end
+
+  local function narrow(now, run, from, to, position)
     local indices = string.match(position, '^%d+(.*)$')
     apart(run).scopes = (apart(run).scopes or '') .. ';' .. from .. '-' .. to .. indices
+    if not run.keep then hop.rest_of(run) end
+    if run.children then
+      check('ZCARD', key.cancelled())
+      cancel_children(now, run, apart(run).scopes)
+    end
   end
 
   function hop.weigh(now, run, join, result, failed)
@@ -46,12 +64,12 @@ local function learn_branches()
         join.fields[#join.fields + 1] = 1
         hop.go_on(now, run, join)
       end
-      if join.arrived < join.members then narrow(run, from, to, join.at) end
+      if join.arrived < join.members then narrow(now, run, from, to, join.at) end
     elseif join.failed > join.members - need then
       join.fired = true
       hop.send(now, run, fail)
       hop.closed(run, join.name)
-      if join.arrived < join.members then narrow(run, from, to, join.at) end
+      if join.arrived < join.members then narrow(now, run, from, to, join.at) end
     end
   end
 
@@ -158,20 +176,13 @@ local function learn_branches()
     if parent.state ~= 'running' and parent.state ~= 'failed' then return end
     local waiting = redis.call('HMGET', key.wait(id, position), 'successor', 'fail')
     if not waiting[1] then return end
+    if hop.lost(id, position) then return hop.closed(parent, key.wait(id, position)) end
     if run.ended == 'completed' then
       answer(now, parent, cmsgpack.unpack(waiting[1]), result)
     else
       hop.send(now, parent, cmsgpack.unpack(waiting[2]))
     end
     hop.closed(parent, key.wait(id, position))
-  end
-
-  local function cancel_children(now, run)
-    local children = redis.call('SMEMBERS', key.children(run.id))
-    for i = 1, #children do
-      local one = hop.run_seen(children[i], run.tenant)
-      if one.state == 'running' then hop.end_run(now, one, 'cancelled') end
-    end
   end
 
   -- What else an end means: for a parent, for children, for what was held.

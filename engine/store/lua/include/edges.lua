@@ -30,6 +30,13 @@ function hop.run_seen(id, tenant, ends)
   return run
 end
 
+-- Whether a position lies in a scope that is closed, or is being closed by this very call.
+function hop.lost(id, position)
+  local run = hop.runs[id]
+  local closing = run and run.apart and run.apart.scopes or ''
+  return (marks.any or closing ~= '') and marks.closed(marks.of(id) .. closing, position)
+end
+
 function hop.note(run, field, value)
   local fields = run.fields or {}
   run.fields = fields
