@@ -15,10 +15,12 @@ for i = 1, #found, 2 do
   if tonumber(found[i + 1]) <= before then ids[#ids + 1] = found[i] end
 end
 check('ZCARD', key.cancelled())
+check('HLEN', key.held())
 local gone = {}
 for i = 1, #ids do
   if redis.call('EXISTS', key.run(ids[i])) == 0 then gone[#gone + 1] = ids[i] end
 end
 call_sliced('ZREM', key.runs(), gone)
+call_sliced('HDEL', key.held(), gone)
 redis.call('ZREMRANGEBYSCORE', key.cancelled(), '-inf', ARGV[3])
 return { #ids, #gone }

@@ -185,13 +185,22 @@ local function learn_branches()
     hop.closed(parent, key.wait(id, position))
   end
 
+  -- A failed run may be redriven: what lost in it stays lost. `prune` forgets that with the run.
+  local function may_return(run) return run.ended == 'failed' and not run.undone end
+
+  local function draw_marks(run)
+    local held = (redis.call('HGET', key.held(), run.id) or '') .. (run.apart.scopes or '')
+    if run.ended then held = may_return(run) and string.gsub(held, '^p', '') or '' end
+    if held == '' then redis.call('HDEL', key.held(), run.id) else redis.call('HSET', key.held(), run.id, held) end
+  end
+
   -- What else an end means: for a parent, for children, for what was held.
   function hop.part(now, run, result)
     local held = marks.of(run.id)
     if held ~= '' then
       apart(run).released = true
       if marks.paused(held) then hop.unpark(run) end
-      if string.find(held, ';', 1, true) then apart(run).sweep = true end
+      if string.find(held, ';', 1, true) and not may_return(run) then apart(run).sweep = true end
     end
     if run.children and run.ended == 'cancelled' then cancel_children(now, run) end
     if run.ended == 'cancelled' then
@@ -224,6 +233,7 @@ local function learn_branches()
     check('LLEN', key.undo(run.id))
     if run.state == 'failed' then
       check('ZCARD', key.cancelled())
+      run.undone = true
       hop.note(run, 'undone', 1)
       apart(run).sweep = true
       return arrivals.send(now, run.id .. ':' .. e[2], 'u', e[3], run.tenant, e[4], e[5], 0, e[6])
@@ -243,6 +253,7 @@ local function learn_branches()
       local e = cmsgpack.unpack(packed)
       arrivals.send(now, run.id .. ':' .. e[2], 'u', e[3], run.tenant, e[4], e[5], 0, e[6])
     else
+      run.undone = true
       hop.note(run, 'undone', 1)
       hop.end_run(now, run, run.ends or redis.call('HGET', run.name, 'ends') or 'failed')
     end
@@ -295,11 +306,8 @@ local function learn_branches()
     call_sliced('SREM', key.children(run.id), mine.orphans)
     call_sliced('ZREM', key.delayed(), mine.unparked)
     if mine.born then redis.call('ZADD', key.runs(), now, run.id) end
-    if mine.scopes and not run.ended then
-      redis.call('HSET', key.held(), run.id, (redis.call('HGET', key.held(), run.id) or '') .. mine.scopes)
-    end
-    if mine.released then redis.call('HDEL', key.held(), run.id) end
-    if mine.sweep or (mine.scopes and run.ended) then redis.call('ZADD', key.cancelled(), now, run.id) end
+    if mine.scopes or mine.released then draw_marks(run) end
+    if mine.sweep or (mine.scopes and run.ended and not may_return(run)) then redis.call('ZADD', key.cancelled(), now, run.id) end
   end
 
   function hop.branch(now, run, e)
