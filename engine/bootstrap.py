@@ -73,7 +73,7 @@ class Engine:
             retry_of=self._retry_of,
             context_of=Insight(lambda: self.store, self.plans).context_of,
             payload_limit=lambda: self.settings.max_payload_bytes,
-            results_of=lambda run, join, members: self.store.runs.results(run, join, members),
+            results_of=self._stored_results,
         )
         self.broker = RedisBroker(
             middleware=ours(
@@ -147,6 +147,9 @@ class Engine:
 
     def _policy(self, queue: str) -> QueuePolicy:
         return self.settings.policy(queue)
+
+    def _stored_results(self, run: str, join: str, members: int) -> list[bytes | None]:
+        return self.store.runs.results(run, join, members)
 
     def _stored_plan(self, plan: str) -> bytes | None:
         return self.store.runs.plan(plan)
