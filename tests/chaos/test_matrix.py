@@ -27,7 +27,7 @@ class Play:
     """Starts generated pipelines on a fleet, sends what their waits need, and kills workers."""
 
     def __init__(self, fleet: Fleet, made: Sequence[Made], seed: int) -> None:
-        print(f"to see it again: CHAOS_SEED={seed}")  # noqa: T201 - shown where the test fails
+        print(f"to see it again: CHAOS_SEED={seed}")
         fleet.environment["CHAOS_SILENCE_MS"] = "3000"
         self.fleet = fleet
         self.made = {name: one for top in made for name, one in top.family().items()}
