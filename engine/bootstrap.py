@@ -82,6 +82,7 @@ class Engine:
             context_of=insight.context_of,
             payload_limit=lambda: self.settings.max_payload_bytes,
             recall=insight.recall,
+            results_of=self._stored_results,
         )
         self.broker = RedisBroker(
             middleware=ours(
@@ -161,6 +162,9 @@ class Engine:
 
     def _policy(self, queue: str) -> QueuePolicy:
         return self.settings.policy(queue)
+
+    def _stored_results(self, run: str, join: str, members: int) -> list[bytes | None]:
+        return self.store.runs.results(run, join, members)
 
     def _stored_plan(self, plan: str) -> bytes | None:
         return self.store.runs.plan(plan)

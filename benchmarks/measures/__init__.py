@@ -42,9 +42,23 @@ class Measure(Protocol):
     def run(self, bench: Bench, peer: Peer, quick: bool) -> dict[str, float]: ...
 
 
-NAMES = ("pipelines", "drain", "send", "latency", "fanout", "memory", "idle", "fetch_cost")
+NAMES = (
+    "pipelines",
+    "drain",
+    "send",
+    "latency",
+    "fanout",
+    "memory",
+    "idle",
+    "fetch_cost",
+    "each",
+    "timers",
+)
+_MODULES = {"each": "each_scale"}
 
 
 def known() -> dict[str, Measure]:
     """Give all measures by name, in the order of the report."""
-    return {name: importlib.import_module(f"{__name__}.{name}") for name in NAMES}  # type: ignore[misc]
+    return {
+        name: importlib.import_module(f"{__name__}.{_MODULES.get(name, name)}") for name in NAMES
+    }  # type: ignore[misc]

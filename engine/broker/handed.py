@@ -118,7 +118,8 @@ def _well_formed(message: Message[Any]) -> bool:
 def _stage(delivery: Delivery, now_ms: int) -> Handed:
     template = delivery.inputs[0] if delivery.kind == "e" and delivery.inputs else delivery.body
     body = stage_body_of(template)
-    payload = input_of(delivery.kind, body, delivery.inputs)
+    results = delivery.results
+    payload = b"" if results else input_of(delivery.kind, body, delivery.inputs)
     if payload is None:
         raise ValueError("the results that the message refers to are gone")
     run, _, position = delivery.id.partition(":")
@@ -135,6 +136,7 @@ def _stage(delivery: Delivery, now_ms: int) -> Handed:
         trace=body.trace,
         enqueued_at_ms=delivery.due_at_ms,
         wait_ms=max(now_ms - delivery.due_at_ms, 0),
+        unread=results,
     )
     # The frozen dataclass's own constructor costs more than all of the rest here.
     message = object.__new__(StageMessage)

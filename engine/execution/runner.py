@@ -35,6 +35,7 @@ from engine.workflow.transitions import Decide, caught, follow, joined, timed_ou
 
 _STORE_AWAY_MS = 1_000
 ContextOf = Callable[[Attempt, int | None], Context]
+ResultsOf = Callable[[str, str, int], list[bytes | None]]
 
 
 class Runner:
@@ -47,6 +48,7 @@ class Runner:
         context_of: Makes the `Context` of an attempt with a deadline (ms since 1970, or None).
         payload_limit: Largest result in bytes.
         recall: (run id, position) -> the stored result there; what expressions read.
+        results_of: Reads the results of a join's members: (run, join, number of members).
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class Runner:
         context_of: ContextOf,
         payload_limit: Callable[[], int],
         recall: Callable[[str, str], bytes | None],
+        results_of: ResultsOf,
     ) -> None:
         self._plans = plans
         self._decide = decide
         self._context_of = context_of
         self._payload_limit = payload_limit
         self._recall = recall
+        self._results_of = results_of
         self._deadlines = Deadlines()
         self._log = get_logger(__name__, type(self))  # type: ignore[no-untyped-call]
         self._judge = Judge(retry_of, random.random)
@@ -74,11 +78,11 @@ class Runner:
 
         Raises:
             BaseException: What the function raised; the attempt is settled by then.
-            StoreError: Its plan could not be read; the function did not run, the attempt is put
-                off and not counted.
+            StoreError: Its plan or its input could not be read; the function did not run, the
+                attempt is put off and not counted.
         """
         try:
-            plan = self._plan_of(attempt)  # before the function: what it does is done only once
+            plan = self._ready(attempt)  # before the function: what it does is done only once
             if plan.batches and (of := plan.batches.get(attempt.position.partition(".")[0])):
                 attempt.deferral = Deferral()
                 self.batches.add(stage, of, attempt)
@@ -160,7 +164,7 @@ class Runner:
         Raises:
             StoreError: As in `run`.
         """
-        plan = self._plan_of(attempt)
+        plan = self._ready(attempt)
         scope = self._scope(plan, attempt)
         value, decide = attempt.payload, self._decide
         try:
@@ -176,7 +180,7 @@ class Runner:
 
     def time_out(self, attempt: Attempt) -> None:
         """The built-in stage that ends a wait whose time is over."""
-        plan = self._plan_of(attempt)
+        plan = self._ready(attempt)
         edges = timed_out(plan, attempt.position, attempt.payload, self._decide, self._plans.get)
         if edges is None:
             self._die(attempt, "wait_timed_out", "no signal came in time")
@@ -185,7 +189,7 @@ class Runner:
 
     def fail(self, attempt: Attempt) -> None:
         """The built-in stage that dies for what is no stage: a join, a child run, a loop."""
-        self._plan_of(attempt)
+        self._ready(attempt)
         story = decode_untyped(attempt.payload)
         self._die(attempt, story["reason"], story["message"])
 
@@ -198,12 +202,24 @@ class Runner:
         edges = caught(plan, attempt.position, dead.error)
         return dead if edges is None else Caught(dead.reason, dead.error, edges)
 
-    def _plan_of(self, attempt: Attempt) -> Plan:
+    def _ready(self, attempt: Attempt) -> Plan:
+        """The plan of the attempt, whose input is complete then."""
         try:
-            return self._plans.get(attempt.plan_hash)
+            plan = self._plans.get(attempt.plan_hash)
+            if attempt.unread is not None:
+                self._read_results(attempt, *attempt.unread)
         except StoreError:
             attempt.settle(Snoozed(_STORE_AWAY_MS))  # the first outcome stays
             raise
+        return plan
+
+    def _read_results(self, attempt: Attempt, join: str, members: int) -> None:
+        results = self._results_of(attempt.run_id, join, members)
+        if None in results:
+            gone = Failure("ResultsGone", "the results that the message refers to are gone")
+            attempt.settle(Dead("undecodable", gone))
+            raise PayloadInvalid(attempt.stage, "input", [Problem("", "results_gone")])
+        attempt.payload = joined(result for result in results if result is not None)
 
     def _scope(self, plan: Plan, attempt: Attempt) -> Scope | None:
         """What the expressions of the attempt's plan may read; None where it has none."""

@@ -150,7 +150,6 @@ class Starter:
     def _begin_all(self, definition: Definition, beginnings: list[Beginning]) -> list[Verdict]:
         store = self._store()
         for plan in definition.plans():
-            self._plans.add(plan)
             store.runs.put_plan(plan.hash, plan.to_json())
         depths = self._terms(definition).depths
         if len(beginnings) == 1 and not depths and store.transit.start_one(beginnings[0]):
@@ -193,6 +192,8 @@ class Starter:
         if len(start.payload) > limit:
             raise PayloadTooLarge(definition.name, len(start.payload), limit)
         plan = definition.plan()
+        for known in definition.plans():  # a child run may begin with it
+            self._plans.add(known)
         decide = Scope(plan, nothing_yet, self._definitions.decide).decide
         edges = begin(plan, start.payload, decide, self._plans.get)
         if start.priority is not None:

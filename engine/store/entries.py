@@ -125,6 +125,13 @@ class Full(NamedTuple):
     depth: int
 
 
+class Results(NamedTuple):
+    """Results of a join that are still to be read: too many for the reply of a fetch."""
+
+    join: str
+    members: int
+
+
 class Delivery(NamedTuple):
     """One lease of one message.
 
@@ -135,6 +142,7 @@ class Delivery(NamedTuple):
         attempt: Number of this try, from 1.
         due_at_ms: When it became runnable.
         inputs: Raw results of a join's members; or an each's template and the item; or None.
+        results: What to read in their place.
     """
 
     id: str
@@ -146,6 +154,7 @@ class Delivery(NamedTuple):
     tenant: str
     body: bytes
     inputs: list[bytes] | None
+    results: Results | None = None
 
 
 class Batch(NamedTuple):
@@ -206,10 +215,23 @@ def delivery_of(raw: list[Any]) -> Delivery:
     head, _, body = record.partition(b"\n")
     try:
         kind, attempt, _, _, _, due, queue, tenant = head.decode().split(" ")
+        results = None
         if kind == "j":  # its first line names the join
-            body = body.partition(b"\n")[2]
+            join, _, body = body.partition(b"\n")
+            if type(inputs) is int:
+                results = Results(join.decode(), inputs)
+                inputs = None
         return Delivery(
-            identity.decode(), int(token), kind, int(attempt), int(due), queue, tenant, body, inputs
+            identity.decode(),
+            int(token),
+            kind,
+            int(attempt),
+            int(due),
+            queue,
+            tenant,
+            body,
+            inputs,
+            results,
         )
     except ValueError:
         return Delivery(identity.decode(), int(token), "?", 0, 0, *_place_of(inputs), record, None)

@@ -15,6 +15,7 @@ from engine.store.entries import unpack
 
 # The longest a single BLPOP lasts: the state is read again after it.
 _LOOK_AGAIN_MS = 5_000
+_RESULTS_AT_ONCE = 1_000
 _UNDER_WAY = (b"running", b"undoing")
 
 
@@ -276,6 +277,18 @@ class Runs:
         found: bytes | None = self.links.command(
             "HGET", self.links.keys.name("run", run=run), f"r:{position}"
         )
+        return found
+
+    def results(self, run: str, join: str, members: int) -> list[bytes | None]:
+        """The results of a join's members, in order; None where one is gone.
+
+        They are read in slices, so that the server has time for others in between.
+        """
+        name = self.links.keys.name("join", run=run, position=join)
+        found: list[bytes | None] = []
+        for low in range(0, members, _RESULTS_AT_ONCE):
+            slice_of = range(low, min(low + _RESULTS_AT_ONCE, members))
+            found += self.links.command("HMGET", name, *slice_of)
         return found
 
     def prune(

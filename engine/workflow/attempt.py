@@ -51,6 +51,7 @@ class Attempt:
         queue: where the message came from.
         number: 1 for the first try.
         payload: the stage's input, JSON.
+        unread: (join, members) whose results make up the payload and are still to be read.
         token: the delivery's fencing token.
         pipeline: name of the pipeline; the stage's own name for a single stage.
         trace: W3C traceparent the work belongs to, if sampled.
@@ -77,6 +78,7 @@ class Attempt:
     log: MutableSequence[Any] | None = None
     outcome: Outcome | None = None
     deferral: Deferral | None = None
+    unread: tuple[str, int] | None = None
 
     def settle(self, outcome: Outcome) -> bool:
         """Set the outcome if there is none yet; say whether this one counts."""

@@ -58,6 +58,7 @@ class Fleet:
             namespace=namespace,
             tracing_sample_ratio=0.0,
             unknown_stage_grace_ms=grace_ms,
+            queues={workload.QUEUE: {"max_stalls": workload.FORGIVEN}},
         )
         self.engine: Engine = build(settings, store=store)
         self.plain = workload.plain_actors(self.engine.broker)
@@ -105,11 +106,18 @@ class Fleet:
 
     def kill_workers(self, master: subprocess.Popen[bytes]) -> list[int]:
         """kill -9 the worker processes of a command, not its master."""
-        children = Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text().split()
+        children = self.worker_pids(master)
         for pid in children:
             with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
-        return [int(pid) for pid in children]
+                os.kill(pid, signal.SIGKILL)
+        return children
+
+    def worker_pids(self, master: subprocess.Popen[bytes]) -> list[int]:
+        """The worker processes of a command; none once it has ended."""
+        with suppress(FileNotFoundError):
+            children = Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text()
+            return [int(pid) for pid in children.split()]
+        return []
 
     def kill_master(self, master: subprocess.Popen[bytes]) -> None:
         """kill -9 the master alone; its workers have to notice."""

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import time
+from functools import cache
 from typing import Any
 
 import dramatiq
@@ -34,7 +35,13 @@ def note(ctx: Context, item: object = 0) -> None:
 
 def note_as(run: str, stage_name: str, item: object, token: int = 0) -> None:
     """Note one effect of a plain message."""
-    Ledger(os.environ["CHAOS_LEDGER"]).write(run, stage_name, item, token, _real_ms())
+    ledger(os.environ["CHAOS_LEDGER"]).write(run, stage_name, item, token, _real_ms())
+
+
+@cache
+def ledger(path: str) -> Ledger:
+    """The ledger of a fleet, opened once a process."""
+    return Ledger(path)
 
 
 def _real_ms() -> int:

@@ -60,7 +60,7 @@ def test_an_arrival_at_a_join_that_is_gone_changes_nothing(stand: Stand, hand: H
     assert not stand.client.exists(stand.key("join", run=run, position="9"))
 
 
-def test_a_join_of_thousands_hands_all_results_on(stand: Stand, hand: Hand) -> None:
+def test_a_join_of_thousands_has_its_results_read_slice_by_slice(stand: Stand, hand: Hand) -> None:
     members = 1_500
     run = stand.start([join("9", members), one("0")])
     for first in range(0, members, 500):
@@ -69,9 +69,22 @@ def test_a_join_of_thousands_hands_all_results_on(stand: Stand, hand: Hand) -> N
         more = [] if first + 500 == members else [one(f"0.{first}")]
         hand.end(delivery, edges=[*edges, *more])
     [successor] = hand.fetch().deliveries
-    assert successor.inputs == [str(i).encode() for i in range(members)]
+    assert (successor.inputs, successor.results) == (None, ("9", members))
+    assert stand.store.runs.results(run, "9", members) == [str(i).encode() for i in range(members)]
     hand.end(successor, edges=[end()])
     assert stand.state(run) == "completed"
+
+
+def test_one_fetch_brings_a_thousand_results_of_joins_at_most(stand: Stand, hand: Hand) -> None:
+    members = 400
+    for _ in range(4):
+        stand.start([join("9", members), one("0")])
+    for delivery in hand.fetch(4).deliveries:
+        hand.end(delivery, edges=[arrive("9", i, b"1") for i in range(members)])
+    successors = hand.fetch(4).deliveries
+    brought = [len(successor.inputs or ()) for successor in successors]
+    assert brought == [members, members, 0, 0]
+    assert [s.results for s in successors] == [None, None, ("9", members), ("9", members)]
 
 
 def test_a_joins_inputs_survive_a_retry_of_its_successor(stand: Stand, hand: Hand) -> None:

@@ -23,11 +23,34 @@ local function learn_branches()
 
   -- Joins that go on without all their members -----------------------------------------------------
 
+  -- Cancels the child runs of a run; with `stands`, those alone whose position it accepts.
+  local function cancel_children(now, run, undo, stands)
+    local children = redis.call('SMEMBERS', key.children(run.id))
+    for _, born in ipairs(apart(run).children) do children[#children + 1] = born end
+    for i = 1, #children do
+      local one = hop.run_seen(children[i], run.tenant)
+      if stands and not one.parent then hop.rest_of(one) end
+      if one.state == 'running' and (not stands or stands(position_of(one.parent))) then
+        if not (undo and hop.undo(now, one, 'cancelled')) then hop.end_run(now, one, 'cancelled') end
+      end
+    end
+  end
+
   -- Closes what lies between two nodes, for the item or round of this position alone.
-  local function narrow(run, from, to, position)
+  local function narrow(now, run, from, to, position)
     local pair = from .. '-' .. to
-    local scope = pair .. string.match(position, '^%d+(.*)$')
+    local below = string.match(position, '^%d+(.*)$')
+    local scope = pair .. below
     local mine = apart(run)
+    if not run.keep then hop.rest_of(run) end
+    if run.children then
+      check('ZCARD', key.cancelled())
+      cancel_children(now, run, false, function(child)
+        local number, indices = string.match(child, '^(%d+)(.*)$')
+        number = tonumber(number)
+        return number > from and number < to and (indices == below or string.sub(indices, 1, #below + 1) == below .. '.')
+      end)
+    end
     check('SCARD', key.scopes(run.id))
     mine.scopes = mine.scopes or {}
     table.insert(mine.scopes, scope)
@@ -62,12 +85,12 @@ local function learn_branches()
         join.fields[#join.fields + 1] = 1
         hop.go_on(now, run, join)
       end
-      if join.arrived < join.members then narrow(run, from, to, join.at) end
+      if join.arrived < join.members then narrow(now, run, from, to, join.at) end
     elseif join.failed > join.members - need then
       join.fired = true
       hop.send(now, run, fail)
       hop.closed(run, join.name)
-      if join.arrived < join.members then narrow(run, from, to, join.at) end
+      if join.arrived < join.members then narrow(now, run, from, to, join.at) end
     end
   end
 
@@ -211,17 +234,6 @@ local function learn_branches()
       hop.send(now, parent, cmsgpack.unpack(waiting[2]))
     end
     hop.closed(parent, key.wait(id, position))
-  end
-
-  local function cancel_children(now, run, undo)
-    local children = redis.call('SMEMBERS', key.children(run.id))
-    for _, born in ipairs(apart(run).children) do children[#children + 1] = born end
-    for i = 1, #children do
-      local one = hop.run_seen(children[i], run.tenant)
-      if one.state == 'running' and not (undo and hop.undo(now, one, 'cancelled')) then
-        hop.end_run(now, one, 'cancelled')
-      end
-    end
   end
 
   -- A run is held no more; returns the marks of its closed scopes.
