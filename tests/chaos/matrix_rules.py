@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from engine.bootstrap import Engine
-from engine.workflow.plan import JoinNode, Plan, RelayNode, RepeatNode, StageNode, WaitNode
+from engine.workflow.nodes import JoinNode, RelayNode, RepeatNode, StageNode, WaitNode
+from engine.workflow.plan import Plan
 from engine.workflow.run import Run, RunState
 from tests.chaos.history import ENDS, History
 from tests.chaos.matrix import Made
