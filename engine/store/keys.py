@@ -261,7 +261,7 @@ SHAPES: dict[str, KeyShape] = {
     "held": KeyShape(
         "held",
         "hash",
-        "while runs are held",
+        "while runs are held; in a failed run until it is pruned",
         "pause_run",
         "run to its marks: paused, and scopes of its plan that are closed",
     ),

@@ -397,11 +397,22 @@ for queue, fields in pairs(arrivals.counts) do
   end
 end
 -- What was dropped took a place that it did not need: its tenant and its queue get another look.
+-- The slot may have held the tenant back in other queues as well.
 for queue, tenants in pairs(spared) do
   for tenant in pairs(tenants) do
-    redis.pcall('SREM', key.parked(tenant), queue)
-    redis.call('ZREM', key.throttled(), queue .. ' ' .. tenant)
-    if redis.call('EXISTS', key.waiting(queue, tenant)) == 1 then arrivals.enter_ring(queue, tenant) end
+    local parked = redis.pcall('SMEMBERS', key.parked(tenant))
+    parked = parked.err and {} or parked
+    parked[#parked + 1] = queue
+    for i = 1, #parked do
+      redis.pcall('SREM', key.parked(tenant), parked[i])
+      redis.pcall('SREM', key.parked('*'), parked[i] .. ' ' .. tenant)
+      redis.call('ZREM', key.throttled(), parked[i] .. ' ' .. tenant)
+      if redis.pcall('EXISTS', key.waiting(parked[i], tenant)) == 1 then
+        arrivals.enter_ring(parked[i], tenant)
+        arrivals.signal(parked[i])
+        reply[4] = 1
+      end
+    end
   end
   if redis.call('EXISTS', key.ring(queue)) == 1 then
     reply[4] = 1

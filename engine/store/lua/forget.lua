@@ -9,6 +9,7 @@
 -- include: check
 
 check('ZCARD', key.runs())
+check('HLEN', key.held())
 local runs, names = {}, {}
 
 -- A letter finds its way back by its run.
@@ -42,4 +43,5 @@ if #runs == 0 then return 0 end
 
 call_sliced('UNLINK', names[1], names)
 call_sliced('ZREM', key.runs(), runs)
+call_sliced('HDEL', key.held(), runs)
 return #runs

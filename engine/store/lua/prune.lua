@@ -20,12 +20,14 @@ for i = 1, #ids do
   if redis.call('EXISTS', key.run(ids[i])) == 0 then gone[#gone + 1] = ids[i] end
 end
 check('HLEN', key.attributes())
+check('HLEN', key.held())
 local attributed = #gone > 0 and redis.call('HLEN', key.attributes()) > 0 and read_sliced('HMGET', key.attributes(), gone) or {}
 for i = 1, #gone do
   local attributes = attributed[i] and cmsgpack.unpack(attributed[i]) or {}
   for j = 1, #attributes do redis.pcall('ZREM', key.attribute(attributes[j]), gone[i]) end
 end
 call_sliced('ZREM', key.runs(), gone)
+call_sliced('HDEL', key.held(), gone)
 if #attributed > 0 then call_sliced('HDEL', key.attributes(), gone) end
 redis.call('ZREMRANGEBYSCORE', key.cancelled(), '-inf', ARGV[3])
 return { #ids, #gone }

@@ -31,14 +31,12 @@ elseif kind == 'j' then
   body = join_of(letter[2]) .. '\n' .. body
 end
 local run = kind ~= 'd' and run_of(id)
-local open, goes_on, scopes = {}, false, false
+local open, goes_on = {}, false
 if run then
-  local seen = redis.call('HMGET', key.run(run), 'state', 'letters', 'undone', 'scopes')
+  local seen = redis.call('HMGET', key.run(run), 'state', 'letters', 'undone')
   if seen[1] == 'undoing' then return 'undoing' end
   if seen[3] and kind ~= 'u' then return 'undone' end
   if seen[1] ~= 'failed' and seen[1] ~= 'running' and not seen[3] then return 'run_gone' end
-  scopes = seen[4]
-  if scopes then check('HLEN', key.held()) end
   open = redis.call('SMEMBERS', key.open(run))
   -- With another letter it cannot end yet: it stays failed, and goes by itself if that one is never redriven.
   goes_on = kind ~= 'u' and tonumber(seen[2] or '1') <= 1
@@ -56,7 +54,6 @@ if goes_on then
   redis.call('HSET', key.run(run), 'state', 'running')
   redis.call('HDEL', key.run(run), 'ended')
   redis.call('PERSIST', key.run(run))
-  if scopes then redis.call('HSET', key.held(), run, scopes) end
   for i = 1, #open do redis.call('PERSIST', open[i]) end
   if #open > 0 then redis.call('PERSIST', key.open(run)) end
 end

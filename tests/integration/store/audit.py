@@ -98,7 +98,8 @@ def audit(stand: Stand) -> Places:
     queues = {name.decode() for name in client.smembers(stand.key("queues"))} | set(kinds)
     for queue in queues:
         told = dict(zip(("waiting", "delayed", "leased", "dead"), stand.count(queue), strict=True))
-        assert Counter(told) == kinds.get(queue, Counter()), f"counters of {queue}"
+        truth = kinds.get(queue, Counter())
+        assert Counter(told) == truth, f"counters of {queue}: {told}, and there are {truth}"
     counted = {k.decode(): int(v) for k, v in client.hgetall(stand.key("leased")).items()}
     if client.exists(stand.key("limits")):  # only then anyone asks
         assert counted == dict(by_tenant), "leases by tenant"

@@ -42,6 +42,7 @@ def build(client: redis.Redis) -> Scene:
     dead, twin = stand.hand("dead"), stand.hand("twin")
     scene = Scene(stand, stand.hand("c1", q=50), stand.hand("c2", ["s"]), stand.hand("c3", ["b"]))
     hand, store = scene.hand, stand.store
+    _leave_attributes(stand, hand)
     for name in ("letter", "join", "each", "chain", "sick", "cancelled"):
         edges = {
             "join": fork("0", "1", then="2"),
@@ -82,6 +83,13 @@ def build(client: redis.Redis) -> Scene:
     stand.store.transit.enqueue("known-call", [stand.message(digest="taken", ttl_ms=100_000)])
     stand.advance(100)
     return scene
+
+
+def _leave_attributes(stand: Stand, hand: Hand) -> None:
+    """Leaves a run with attributes in the indexes though it is gone."""
+    run = stand.start(tenant="runs", run="9" * 32, attributes=("order=2", "vip=true"))
+    hand.end(hand.fetch(1).deliveries[0], edges=[end()])
+    stand.client.delete(stand.key("run", run=run))
 
 
 def _limit(stand: Stand) -> None:

@@ -240,8 +240,8 @@ class Stand:
             edges,
             key,
             claim,
-            attributes,
-            notes,
+            attributes=attributes,
+            notes=notes,
         )
 
     def start(self, edges: Sequence[tuple[Any, ...]] | None = None, **options: Any) -> str:

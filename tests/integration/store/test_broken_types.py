@@ -107,7 +107,7 @@ def _start(scene: Scene) -> object:
 
 def _start_one(scene: Scene) -> object:
     claim = Claim("pipe", "fresh", 0, 1000)
-    beginning = scene.stand.beginning(run="e" * 32, key="fresh", tenant="new", claim=claim)
+    beginning = scene.stand.beginning(run="f" * 32, key="fresh", tenant="new", claim=claim)
     return scene.stand.store.transit.start_one(beginning)
 
 

@@ -211,6 +211,17 @@ def test_a_dropped_message_does_not_keep_its_tenants_slot(stand: Stand, hand: Ha
     assert got == [live]
 
 
+def test_a_dropped_message_does_not_hold_its_tenant_back_in_another_queue(stand: Stand) -> None:
+    hand = stand.hand(queues=["q", "p"])
+    stand.store.queues.limit("t", _limits(max_concurrent=1))
+    run = stand.start([one("0")])
+    [other] = stand.send(queue="p")
+    stand.store.runs.cancel(run)
+    assert hand.ids() == []
+    assert hand.ids() == [other]
+    audit(stand)
+
+
 def test_a_dropped_message_does_not_use_up_its_tenants_rate(stand: Stand, hand: Hand) -> None:
     stand.store.queues.limit("t", _limits(max_per_minute=1))
     run = stand.start()

@@ -55,10 +55,6 @@ local function learn_branches()
     mine.scopes = mine.scopes or {}
     table.insert(mine.scopes, scope)
     hop.opened(run, key.scopes(run.id))
-    if run.state == 'failed' then -- it is held no more; its marks wait in it for a redrive
-      run.shut = marks.with(run.shut or redis.call('HGET', run.name, 'scopes') or '', pair)
-      return hop.note(run, 'scopes', run.shut)
-    end
     local held = marks.of(run.id)
     marks.any = true
     marks.seen[run.id] = marks.with(held, pair)
@@ -236,14 +232,15 @@ local function learn_branches()
     hop.closed(parent, key.wait(id, position))
   end
 
-  -- A run is held no more; returns the marks of its closed scopes.
+  -- A run is held no more; what is closed in it stays so while it can be redriven. Returns the marks it had.
   local function let_go(run)
     local held = marks.of(run.id)
     if held == '' then return '' end
+    local scopes = marks.scopes(held)
+    marks.seen[run.id] = run.ended == 'failed' and not run.undone and scopes or ''
     apart(run).released = true
-    marks.seen[run.id] = ''
     if marks.paused(held) then hop.unpark(run) end
-    return marks.scopes(held)
+    return scopes
   end
 
   -- Whatever of a run has not begun is dropped when it would be fetched.
@@ -255,11 +252,7 @@ local function learn_branches()
   -- What else an end means: for a parent, for children, for what was held.
   function hop.part(now, run, result)
     local scopes = let_go(run)
-    if scopes ~= '' and run.ended == 'failed' then
-      hop.note(run, 'scopes', scopes) -- a redrive closes them again
-    elseif scopes ~= '' or run.ended == 'cancelled' then
-      sweep(run)
-    end
+    if (scopes ~= '' and run.ended ~= 'failed') or run.ended == 'cancelled' then sweep(run) end
     if run.children and run.ended == 'cancelled' then cancel_children(now, run) end
     if run.parent then tell_parent(now, run, result) end
   end
@@ -307,7 +300,7 @@ local function learn_branches()
     end
   end
 
-  local function next_undo(now, run)
+  function hop.next_undo(now, run)
     local mine = apart(run)
     local packed = table.remove(mine.undos)
     if not packed then
@@ -318,7 +311,6 @@ local function learn_branches()
     note_undone(run)
     hop.end_run(now, run, run.ends or redis.call('HGET', run.name, 'ends') or 'failed')
   end
-  hop.next_undo = next_undo
 
   -- Only what undoes still counts in a run that is being undone.
   function hop.follow_undos(now, run, edges)
@@ -341,7 +333,7 @@ local function learn_branches()
     sweep(run)
     if run.children then cancel_children(now, run, true) end
     tell('run.undoing run=' .. run.id .. ' tenant=' .. (run.tenant or ''))
-    next_undo(now, run)
+    hop.next_undo(now, run)
     return true
   end
 
@@ -371,10 +363,9 @@ local function learn_branches()
     call_sliced('ZREM', key.delayed(), mine.unparked)
     if mine.born then redis.call('ZADD', key.runs(), now, run.id) end
     if mine.scopes then call_sliced('SADD', key.scopes(run.id), mine.scopes) end
-    if mine.released then
-      redis.call('HDEL', key.held(), run.id)
-    elseif mine.scopes and run.state == 'running' then
-      redis.call('HSET', key.held(), run.id, marks.of(run.id))
+    if mine.scopes or mine.released then
+      local held = marks.of(run.id)
+      if held == '' then redis.call('HDEL', key.held(), run.id) else redis.call('HSET', key.held(), run.id, held) end
     end
     if mine.sweep then redis.call('ZADD', key.cancelled(), now, run.id) end
   end
