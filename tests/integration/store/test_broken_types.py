@@ -99,7 +99,7 @@ def _start(scene: Scene) -> object:
             s.beginning(fork("0", "1", then="2"), run="a" * 32, claim=claim).packed(),
             s.beginning([each("0", [b"a"] * 3, 2, "1")], run="b" * 32).packed(),
             s.beginning([one("0")], run="c" * 32, delay_ms=1000).packed(),
-            s.beginning([one("0")], run="e" * 32, attributes=("order=1", "vip=true")).packed(),
+            s.beginning([one("0")], run="7" * 32, attributes=("order=1", "vip=true")).packed(),
             s.beginning([end()], run="d" * 32, claim=Claim("pipe", "k", 0, 1000)).packed(),
         ]
     )
