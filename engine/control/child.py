@@ -93,6 +93,7 @@ class Child:
         if self.stop_by is None or time.monotonic() < self.stop_by or self.exit_code() is not None:
             return False
         self._signal(signal.SIGKILL, group=True)
+        self.stop_by = None  # once; that it has died may show a moment later
         return True
 
     def bury(self) -> None:

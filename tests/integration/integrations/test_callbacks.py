@@ -51,7 +51,7 @@ def asking(office: Office, into: Any = str, **options: Any) -> tuple[Run, Callba
         return answer
 
     run = office.start(Pipeline("order", ask | wait_for("approved", into) | tell), 1)
-    eventually(lambda: any(s.stage == "ask" for s in run.view().stages))
+    eventually(lambda: any(s.stage == "ask" and s.state == "done" for s in run.view().stages))
     return run, asked[0]
 
 
