@@ -286,7 +286,7 @@ WRAPPERS: dict[str, Callable[[Store, Any], object]] = {
     "start": lambda s, _: s.transit.start([b"", b""]),
     "start_one": lambda s, _: s.transit.start_one(BEGINNING),
     "usage": lambda s, _: s.usage.add("t", "kind", 1, once="r"),
-    "wait": lambda s, _: s.runs.state("r"),
+    "wait": lambda s, _: s.runs.wait("r", 1),
 }
 
 
