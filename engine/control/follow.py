@@ -138,6 +138,6 @@ class Follower:
                 if state is None:
                     del self.open[run]
                     self.lost.append(run)
-                elif state != RunState.RUNNING:
+                elif RunState(state).ended:
                     self._end(run, state)
         self._looked_at = time.monotonic()

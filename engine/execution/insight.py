@@ -16,6 +16,7 @@ from engine.store.store import Store
 from engine.telemetry.logs import stage_log
 from engine.workflow.attempt import Attempt
 from engine.workflow.context import Context
+from engine.workflow.nodes import StageNode
 from engine.workflow.payload import decode_untyped
 
 _REPORT_EVERY_S = 1.0
@@ -94,7 +95,7 @@ class _Outputs(Mapping[str, Any]):
 
     def _positions(self) -> dict[str, str]:
         nodes = self._plans.get(self._attempt.plan_hash).nodes
-        return {node.stage: str(i) for i, node in enumerate(nodes) if hasattr(node, "stage")}
+        return {node.stage: str(i) for i, node in enumerate(nodes) if isinstance(node, StageNode)}
 
     def __getitem__(self, stage: str) -> Any:
         raw = self._store().runs.output(self._attempt.run_id, self._positions()[stage])
@@ -103,7 +104,8 @@ class _Outputs(Mapping[str, Any]):
         return decode_untyped(raw)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._positions())
+        output, run = self._store().runs.output, self._attempt.run_id
+        return (stage for stage, at in self._positions().items() if output(run, at) is not None)
 
     def __len__(self) -> int:
-        return len(self._positions())
+        return sum(1 for _ in self)

@@ -120,6 +120,11 @@ def _first(stage_name: str) -> bool:
 
 
 @stage(queue=QUEUE, max_stalls=FORGIVEN)
+def look_back(number: int, ctx: Context) -> dict[str, Any]:
+    return dict(ctx.outputs)
+
+
+@stage(queue=QUEUE, max_stalls=FORGIVEN)
 def patient(seconds: float, ctx: Context) -> float:
     note(ctx, "begun")
     until = time.monotonic() + seconds
@@ -240,6 +245,7 @@ def innocent(number: int, ctx: Context) -> int:
     return number
 
 
+looking_back = Pipeline("looking-back", short | look_back)
 gathering = Pipeline("gathering", batch(gathered, size=BATCH, within="300ms"))
 line = Pipeline("line", short | steady | flaky | short)
 fan = Pipeline("fan", split | each(item, window=5) | collect)

@@ -69,8 +69,7 @@ def build(client: redis.Redis) -> Scene:
     store.lead("leader", 3_600_000)
     store.duties.claim("leader", 1, "prune", 1000)
     store.usage.add("t", "events", 3, once=scene.runs["chain"])
-    store.callbacks.secret()
-    store.callbacks.answer(scene.runs["chain"], "8", b"1", failed=False, until_ms=0)
+    _call_back(scene)
     _limit(stand)
     stand.send(3, tenant="few")
     stand.send(3, tenant="slow")
@@ -90,6 +89,13 @@ def _leave_attributes(stand: Stand, hand: Hand) -> None:
     run = stand.start(tenant="runs", run="9" * 32, attributes=("order=2", "vip=true"))
     hand.end(hand.fetch(1).deliveries[0], edges=[end()])
     stand.client.delete(stand.key("run", run=run))
+
+
+def _call_back(scene: Scene) -> None:
+    """Leaves the secret of callbacks, and one that came before its wait."""
+    callbacks = scene.stand.store.callbacks
+    callbacks.secret()
+    callbacks.answer(scene.runs["chain"], "8", b"1", failed=False, until_ms=0)
 
 
 def _limit(stand: Stand) -> None:
